@@ -1,0 +1,1 @@
+"""Configuration as checked data: files in, frozen values out, every fault with file, line and remedy."""

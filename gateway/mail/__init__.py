@@ -1,0 +1,1 @@
+"""The e-mail channel: letters in over SMTP, answers out, threads kept together."""

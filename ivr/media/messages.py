@@ -1,0 +1,129 @@
+"""What goes into the media plane and what comes out: plain values, so that the plane could be a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ivr.leg import Run
+
+Law = Literal["pcma", "pcmu"]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """The agreed media of a call. `row` is drawn by the caller of `Plane.add` and names it ever after."""
+
+    row: int
+    law: Law
+    peer: tuple[str, int] | None  #: where the SDP says to send; None = nowhere yet
+    event_type: int | None  #: payload type of telephone-event, None = not offered
+    port: int  #: our RTP port, from `Ports`
+    sending: bool = True
+    receiving: bool = True
+    quiet_limit: float = 30.0  #: seconds without a packet, not on hold, till Lost
+
+
+# ---- commands
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    media: Media
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """New address, codec or direction by re-INVITE or UPDATE; the source may latch anew."""
+
+    media: Media
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    row: int
+    play: int
+    runs: Sequence[Run]
+
+
+@dataclass(frozen=True, slots=True)
+class Hush:
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    row: int
+    path: str
+    most: float
+    silence: float
+    ends: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecord:
+    row: int
+    why: str = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class SendKeys:
+    """Send digits as telephone-events, 100 ms each with 60 ms between (the phone that calls)."""
+
+    row: int
+    keys: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    row: int
+    why: str = "us"
+
+
+Command = Add | Change | Play | Hush | Record | EndRecord | SendKeys | Drop
+
+# ---- events
+
+
+@dataclass(frozen=True, slots=True)
+class KeySeen:
+    row: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunsOut:
+    row: int
+    play: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Spooled, flushed and fsynced at `path`."""
+
+    row: int
+    why: str
+    seconds: float
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No RTP for `quiet_limit` seconds."""
+
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The row is gone, its port is free; counts of the call."""
+
+    row: int
+    sent: int
+    received: int
+    strangers: int
+    late: int
+
+
+Event = KeySeen | RunsOut | Recorded | Lost | Dropped

@@ -1,0 +1,1 @@
+"""One file a provider; each keeps its own tree of errors and describes its own settings."""

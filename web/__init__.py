@@ -1,0 +1,1 @@
+"""The portal, the console and the API. Typed in, rendered out; every deed is core's."""

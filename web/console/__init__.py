@@ -1,0 +1,1 @@
+"""Where staff answer: queues, tickets, replies, walk-ins."""

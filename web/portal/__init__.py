@@ -1,0 +1,1 @@
+"""What citizens reach at `/`: speak up, follow a ticket, find people and services."""
