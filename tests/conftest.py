@@ -1,0 +1,49 @@
+"""Shared by all tests: one loop with Twisted as its guest, and a PostgreSQL of their own where Debian's is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+os.environ.setdefault("PASOKH_UNSAFE", "1")
+DATA = Path(os.environ.get("PASOKH_TEST_DATA", ""))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def reactor() -> Any:
+    """Twisted's reactor as a guest of the one session loop."""
+    from gateway import loop
+
+    return loop.guest(asyncio.get_running_loop())
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of public letters, SIP messages and sentences."""
+    if not os.environ.get("PASOKH_TEST_DATA") or not DATA.is_dir():
+        pytest.skip("test letters not present")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of an empty PostgreSQL server of this test run: `postgresql://…/postgres`; make databases inside it."""
+    from tests.postgres import Server, find
+
+    folder = find()
+    if folder is None:
+        if os.environ.get("PASOKH_MUST_PEERS"):
+            pytest.fail("PostgreSQL is not installed: tools/debian-packages")
+        pytest.skip("PostgreSQL is not installed: tools/debian-packages")
+    with Server(folder) as server:
+        yield server.url
+
+
+assert sys.version_info >= (3, 11)
