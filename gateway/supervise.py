@@ -1,0 +1,72 @@
+"""Start parts in order, stop them in reverse, and never leave one behind. No part knows another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+log = logging.getLogger("pasokh.supervise")
+
+Stop = Callable[[float], Awaitable[None]]
+GRACE = 5.0  # seconds a part may take beyond its drain before it is left behind, loudly
+
+
+@dataclass
+class Parts:
+    """What runs. `add` after a part has started; `stop` undoes everything, last first."""
+
+    _stops: list[tuple[str, Stop]] = field(default_factory=list)
+
+    def add(self, name: str, stop: Stop) -> None:
+        self._stops.append((name, stop))
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self._stops]
+
+    async def stop(self, drain: float) -> None:
+        """Stop all, the last started first, each with what is left of `drain` seconds."""
+        ends = asyncio.get_running_loop().time() + drain
+        while self._stops:
+            name, stop = self._stops.pop()
+            await _stop_one(name, stop, max(0.0, ends - asyncio.get_running_loop().time()))
+
+
+async def _stop_one(name: str, stop: Stop, left: float) -> None:
+    try:
+        await asyncio.wait_for(stop(left), left + GRACE)
+    except TimeoutError:
+        log.error("a part did not stop in time", extra={"part": name})
+    except Exception:  # noqa: BLE001 - the others must still be stopped; the fault is logged whole
+        log.exception("a part failed while stopping", extra={"part": name})
+
+
+class Signals:
+    """SIGINT and SIGTERM ask for a stop; a second one skips the wait."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurry = asyncio.Event()
+
+    def install(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._ask)
+
+    def _ask(self) -> None:
+        (self.hurry if self.asked.is_set() else self.asked).set()
+
+
+async def stop_on(signals: Signals, parts: Parts, drain: float) -> None:
+    """Wait to be asked, then stop within `drain` seconds, or at once when asked twice."""
+    await signals.asked.wait()
+    stopping = asyncio.create_task(parts.stop(drain))
+    hurry = asyncio.create_task(signals.hurry.wait())
+    await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        stopping.cancel()
+        await parts.stop(0)
+    hurry.cancel()
+    await asyncio.gather(stopping, hurry, return_exceptions=True)
