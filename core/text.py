@@ -1,0 +1,95 @@
+"""Persian text: cleaned at the door, folded for matching, cut for the index. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+ZWNJ = "\u200c"
+_LETTERS = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک"})
+_PRESENTED = re.compile(r"[\ufb50-\ufdff\ufe70-\ufefe]+")
+_OUT = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]+"
+)
+_LINES = re.compile(r"\r\n?")
+_EZAFE = re.compile(r"ه\u200cی(?![\w\u200c])")
+_FOLDED = str.maketrans("ئؤةۀەأإٱآيىك", "یوهههااااییک")
+_DROPPED = re.compile(r"[ءٔـ\u200c\u200d\u200e\u200f]+")
+_WORD = re.compile(r"\w+")
+_DIGITS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2)
+_PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
+_SYNONYMS = (("مسیول", "مسوول"),)  # two spellings of one word that folding leaves apart
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What to look for in index texts: all of `words`, or `glued` alone. Both empty: nothing to look for."""
+
+    words: tuple[str, ...]  #: words of 3 and more letters, and `q` + word for those of 2
+    glued: str | None  #: the whole without blanks, when it has 3 letters
+
+
+def digits(text: str) -> str:
+    """Persian and Arabic digits as ASCII ones; all else as it is."""
+    return text.translate(_DIGITS)
+
+
+def persian(text: str | int) -> str:
+    """ASCII digits as Persian ones, for the edge."""
+    return str(text).translate(_PERSIAN)
+
+
+def clean(text: str) -> str:
+    """Text as it goes in: NFC, Persian ی and ک, plain letters for presentation forms, lines ended by LF.
+
+    NUL, controls but tab and LF, bidi overrides and isolates, lone surrogates are dropped; ZWNJ stays.
+    """
+    text = _OUT.sub("", _LINES.sub("\n", text))
+    text = _PRESENTED.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
+    return unicodedata.normalize("NFC", text).translate(_LETTERS)
+
+
+def fold(text: str) -> str:
+    """Text for matching: one spelling for what people spell in many ways; blanks stay, ZWNJ goes."""
+    return _fold(_opened(text))
+
+
+def words(text: str) -> list[str]:
+    """Folded words, cut at blanks, punctuation and ZWNJ."""
+    return _WORD.findall(_fold(_opened(text).replace(ZWNJ, " ")))
+
+
+def index_text(text: str) -> str:
+    """What the search index holds: the folded text glued together, then ` q`+word for every word of two letters.
+
+    Trigrams cannot find آب; with blanks kept, two spellings of one compound would not meet.
+    """
+    short = dict.fromkeys(word for word in words(text) if len(word) == 2)
+    return "".join([_glue(text), *(f" q{word}" for word in short)])
+
+
+def query(text: str) -> Query:
+    """The search for what somebody typed."""
+    parts = words(text)
+    wanted = [f"q{word}" if len(word) == 2 else word for word in parts if len(word) > 1]
+    glued = _glue(text)
+    return Query(tuple(dict.fromkeys(wanted)), glued if len(glued) >= 3 else None)
+
+
+def _glue(text: str) -> str:
+    return "".join(_WORD.findall(fold(text)))
+
+
+def _opened(text: str) -> str:
+    """Cleaned, NFKC, and the ی of خانه‌ی gone, while ZWNJ still shows where words join."""
+    return _EZAFE.sub("ه", unicodedata.normalize("NFKC", clean(text)))
+
+
+def _fold(text: str) -> str:
+    text = _DROPPED.sub("", text.translate(_FOLDED))
+    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    text = unicodedata.normalize("NFC", bare).translate(_FOLDED).translate(_DIGITS).lower()
+    for one, other in _SYNONYMS:
+        text = text.replace(one, other)
+    return text
