@@ -1,0 +1,461 @@
+"""The receiving side of SMTP and LMTP without I/O: bytes in, events out (RFC 5321, 2033, 1870, 3207, 6531).
+
+Only CRLF.CRLF ends DATA, nothing behind the final dot is looked at before its verdict, and bytes that came in
+clear behind STARTTLS are never executed. Who may receive is asked of `judge`; what became of a letter is told by
+`Session.verdict`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+END = b"\r\n.\r\n"
+BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+PATH = re.compile(r'<(?:@[^:<>]*:)?(?P<box>(?:"(?:\\.|[^"\\])*"|[^"<>@\s])*(?:@[^<>@\s]+)?)>(?P<rest>.*)', re.DOTALL)
+HELP_VERBS = frozenset({"HELP", "EXPN", "BDAT", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML"})
+
+Dialect = Literal["smtp", "lmtp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection may do."""
+
+    size: int = 26_214_400  #: octets of a letter, RFC 1870
+    command: int = 4096  #: octets of a command with its CRLF; RFC 5321 s 4.5.3.1.4 asks for 512
+    recipients: int = 100  #: RFC 5321 s 4.5.3.1.8
+    errors: int = 20  #: 5xx answers before the connection is ended
+    mails: int = 1000  #: letters a connection
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer: code, enhanced code (RFC 3463) and a text that tells nothing of the inside."""
+
+    code: int
+    status: str
+    text: str
+
+    def line(self) -> bytes:
+        return f"{self.code} {self.status + ' ' if self.status else ''}{self.text}\r\n".encode("ascii", "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Rcpt:
+    """A recipient as it was named; `domain` is lower case, '' for the bare `postmaster`."""
+
+    local: str
+    domain: str
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}" if self.domain else self.local
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who hands a letter over for whom. `sender` is '' for a report (RFC 5321 s 6.1)."""
+
+    helo: str
+    sender: str
+    recipients: tuple[Rcpt, ...]
+    utf8: bool
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Write this to the peer."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A piece of the letter, dots of transparency already taken off."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The final dot was seen; `verdict` must follow. With `taken` False the session has refused it: forget the body."""
+
+    envelope: Envelope
+    size: int
+    taken: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Begin the handshake now; then call `secured`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """End the connection once what was said is written; an open letter is forgotten."""
+
+
+Event = Say | Body | Ended | StartTls | Close
+
+
+class Phase(Enum):
+    """What the next byte is."""
+
+    COMMAND = "command"
+    SKIP = "skip"  #: the rest of a command that is too long
+    BODY = "body"
+    VERDICT = "verdict"  #: nothing is looked at
+    TLS = "tls"  #: nothing may come in clear
+    CLOSED = "closed"
+
+
+OK = Reply(250, "2.0.0", "Ok")
+WRONG_ORDER = Reply(503, "5.5.1", "Bad sequence of commands")
+SYNTAX = Reply(501, "5.5.4", "Syntax error in parameters")
+UNKNOWN = Reply(500, "5.5.1", "Command not recognised")
+TOO_LONG = Reply(500, "5.5.2", "Command too long")
+NOT_HERE = Reply(502, "5.5.1", "Command not implemented")
+TOO_BIG = Reply(552, "5.3.4", "Message too big")
+NOT_ASCII = Reply(553, "5.6.7", "Address needs SMTPUTF8")
+UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognised")
+TOO_MANY = Reply(452, "4.5.3", "Too many recipients")
+ENOUGH = Reply(421, "4.7.0", "Too many errors or messages, closing")
+BARE_NEWLINE = Reply(521, "5.5.2", "Bare CR or LF is not accepted")
+TIME_OUT = Reply(421, "4.4.2", "Timed out, closing")
+STOPPING = Reply(421, "4.3.2", "Shutting down, closing")
+FULL = Reply(421, "4.7.0", "Too many connections, try again later")
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection. `host` is the name we greet with; `can_tls` offers STARTTLS."""
+
+    dialect: Dialect
+    host: str
+    limits: Limits
+    judge: Callable[[Rcpt], Reply]
+    can_tls: bool = False
+    phase: Phase = Phase.COMMAND
+    _in: bytearray = field(default_factory=bytearray)
+    _out: list[Event] = field(default_factory=list)
+    _helo: str | None = None
+    _sender: str | None = None
+    _utf8: bool = False
+    _recipients: list[Rcpt] = field(default_factory=list)
+    _size: int = 0
+    _virtual: int = 0  #: octets of the CRLF before DATA that are still to be hidden from the body
+    _errors: int = 0
+    _mails: int = 0
+    _tls: bool = False
+    _stopping: bool = False
+
+    # ------------------------------------------------------------ from outside
+
+    def greet(self) -> list[Event]:
+        self._say(Reply(220, "", f"{self.host} {'LMTP' if self.dialect == 'lmtp' else 'ESMTP'}"))
+        return self._flush()
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take what came and say what is to be done. While a verdict is awaited it is only kept."""
+        if self.phase is Phase.TLS:  # clear text where a handshake was promised
+            self._close()
+        elif self.phase is not Phase.CLOSED:
+            self._in += data
+            self._go_on()
+        return self._flush()
+
+    def verdict(self, replies: Sequence[Reply]) -> list[Event]:
+        """What became of the letter: one reply, for LMTP one for each recipient in order (RFC 2033 s 4.2)."""
+        if self.phase is not Phase.VERDICT:
+            return []
+        for reply in replies:
+            self._say(reply)
+        self._forget()
+        self.phase = Phase.COMMAND
+        if self._stopping:
+            self._end(STOPPING)
+        self._go_on()
+        return self._flush()
+
+    def secured(self) -> list[Event]:
+        """The handshake is done: all that was said in clear is forgotten (RFC 3207 s 4.2)."""
+        self._in.clear()
+        self._forget()
+        self._helo = None
+        self._tls = True
+        self.phase = Phase.COMMAND
+        return self._flush()
+
+    def time_out(self) -> list[Event]:
+        if self.phase is not Phase.VERDICT:
+            self._end(TIME_OUT)
+        return self._flush()
+
+    def stop(self) -> list[Event]:
+        """Idle: say goodbye. With a letter open: take it, then say goodbye."""
+        self._stopping = True
+        if self.phase in (Phase.COMMAND, Phase.SKIP):
+            self._end(STOPPING)
+        return self._flush()
+
+    @property
+    def busy(self) -> bool:
+        """Is a letter on its way or awaiting its verdict?"""
+        return self.phase in (Phase.BODY, Phase.VERDICT)
+
+    # ------------------------------------------------------------ bytes
+
+    def _go_on(self) -> None:
+        steps = {Phase.COMMAND: self._command_line, Phase.SKIP: self._skip, Phase.BODY: self._body}
+        while (step := steps.get(self.phase)) is not None and step():
+            pass
+
+    def _command_line(self) -> bool:
+        end = self._in.find(b"\r\n", 0, self.limits.command)
+        line = bytes(self._in[: end if end >= 0 else self.limits.command])
+        bare = BARE.search(line if end >= 0 else line.rstrip(b"\r"))
+        if bare:
+            self._end(BARE_NEWLINE)
+            return False
+        if end >= 0:
+            del self._in[: end + 2]
+            self._command(line)
+            return True
+        if len(self._in) >= self.limits.command:
+            self.phase = Phase.SKIP
+            return True
+        return False
+
+    def _skip(self) -> bool:
+        end = self._in.find(b"\r\n")
+        if end < 0:
+            del self._in[: max(0, len(self._in) - 1)]
+            return False
+        del self._in[: end + 2]
+        self.phase = Phase.COMMAND
+        self._say(TOO_LONG)
+        return True
+
+    def _body(self) -> bool:
+        end = self._in.find(END)
+        keep = end + 2 if end >= 0 else len(self._in) - _held(self._in)
+        piece = bytes(self._in[:keep])
+        del self._in[: keep + 3 if end >= 0 else keep]
+        bare = BARE.search(piece) if self.dialect == "smtp" else None
+        self._piece(piece[: bare.start()] if bare else piece)
+        if bare:
+            self._end(BARE_NEWLINE)
+        elif end >= 0:
+            self._ended()
+        return end >= 0
+
+    def _piece(self, piece: bytes) -> None:
+        plain = piece.replace(b"\r\n.", b"\r\n")
+        hidden = min(self._virtual, len(plain))
+        self._virtual -= hidden
+        plain = plain[hidden:]
+        self._size += len(plain)
+        if plain and self._size <= self.limits.size:
+            self._out.append(Body(plain))
+
+    def _ended(self) -> None:
+        envelope = Envelope(self._helo or "", self._sender or "", tuple(self._recipients), self._utf8, self._tls)
+        taken = self._size <= self.limits.size
+        self._out.append(Ended(envelope, self._size, taken))
+        self.phase = Phase.VERDICT
+        if not taken:
+            for _ in self._recipients if self.dialect == "lmtp" else (0,):
+                self._say(TOO_BIG)
+            self._forget()
+            self.phase = Phase.COMMAND
+            if self._stopping:
+                self._end(STOPPING)
+
+    # ------------------------------------------------------------ commands
+
+    def _command(self, line: bytes) -> None:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            self._say(SYNTAX)
+            return
+        verb, _, rest = text.partition(" ")
+        verb = verb.upper()
+        deed = self._deeds().get(verb)
+        if deed is not None:
+            deed(rest.strip(" \t"))
+        else:
+            self._say(NOT_HERE if verb in HELP_VERBS else UNKNOWN)
+
+    def _deeds(self) -> dict[str, Callable[[str], None]]:
+        deeds: dict[str, Callable[[str], None]] = {
+            "MAIL": self._mail,
+            "RCPT": self._rcpt,
+            "DATA": self._data,
+            "RSET": self._rset,
+            "NOOP": lambda rest: self._say(OK),
+            "VRFY": lambda rest: self._say(Reply(252, "2.0.0", "Send some mail and see")),
+            "QUIT": lambda rest: self._end(Reply(221, "2.0.0", "Bye")),
+            "STARTTLS": self._start_tls,
+        }
+        greetings = {"LHLO": self._ehlo} if self.dialect == "lmtp" else {"EHLO": self._ehlo, "HELO": self._hello}
+        return deeds | greetings
+
+    def _hello(self, name: str) -> None:
+        if not name:
+            self._say(SYNTAX)
+            return
+        self._forget()
+        self._helo = name[:255]
+        self._say(Reply(250, "", self.host))
+
+    def _ehlo(self, name: str) -> None:
+        if not name:
+            self._say(SYNTAX)
+            return
+        self._forget()
+        self._helo = name[:255]
+        offers = ["PIPELINING", f"SIZE {self.limits.size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        lines = [self.host, *offers, *(["STARTTLS"] if self.can_tls and not self._tls else [])]
+        marks = ["-"] * (len(lines) - 1) + [" "]
+        self._out.append(Say("".join(f"250{m}{t}\r\n" for m, t in zip(marks, lines, strict=True)).encode()))
+
+    def _mail(self, rest: str) -> None:
+        if self._helo is None or self._sender is not None:
+            self._say(WRONG_ORDER)
+        elif self._mails >= self.limits.mails:
+            self._end(ENOUGH)
+        else:
+            self._say(self._mail_reply(rest))
+
+    def _mail_reply(self, rest: str) -> Reply:
+        path = _path("FROM:", rest)
+        if path is None:
+            return SYNTAX
+        sender, words = path
+        options = dict(_option(word) for word in words)
+        if set(options) - {"SIZE", "BODY", "SMTPUTF8"}:
+            return UNKNOWN_PARAMETER
+        fault = _fault(options, self.limits.size)
+        if fault is not None:
+            return fault
+        if not sender.isascii() and "SMTPUTF8" not in options:
+            return NOT_ASCII
+        self._sender, self._utf8 = sender, "SMTPUTF8" in options
+        self._mails += 1
+        return Reply(250, "2.1.0", "Ok")
+
+    def _rcpt(self, rest: str) -> None:
+        if self._sender is None:
+            self._say(WRONG_ORDER)
+        else:
+            self._say(self._rcpt_reply(rest))
+
+    def _rcpt_reply(self, rest: str) -> Reply:
+        path = _path("TO:", rest)
+        if path is None or not path[0]:
+            return SYNTAX
+        if path[1]:
+            return UNKNOWN_PARAMETER
+        if not path[0].isascii() and not self._utf8:
+            return NOT_ASCII
+        if len(self._recipients) >= self.limits.recipients:
+            return TOO_MANY
+        local, _, domain = path[0].rpartition("@") if "@" in path[0] else (path[0], "", "")
+        recipient = Rcpt(local, domain.lower().rstrip("."))
+        reply = self.judge(recipient)
+        if reply.code < 300:
+            self._recipients.append(recipient)
+        return reply
+
+    def _data(self, rest: str) -> None:
+        if rest:
+            self._say(SYNTAX)
+        elif not self._recipients:
+            self._say(WRONG_ORDER)
+        else:
+            self._say(Reply(354, "", "End data with <CR><LF>.<CR><LF>"))
+            self.phase = Phase.BODY
+            self._size = 0
+            self._in[:0] = b"\r\n"  # so that a dot in the first line needs no case of its own
+            self._virtual = 2
+
+    def _rset(self, rest: str) -> None:
+        self._forget()
+        self._say(OK)
+
+    def _start_tls(self, rest: str) -> None:
+        if rest:
+            self._say(SYNTAX)
+        elif not self.can_tls:
+            self._say(NOT_HERE)
+        elif self._tls:
+            self._say(WRONG_ORDER)
+        elif self._in:  # injected: RFC 3207 s 4.2 forbids to act on it
+            self._end(WRONG_ORDER)
+        else:
+            self._say(Reply(220, "2.0.0", "Ready to start TLS"))
+            self._out.append(StartTls())
+            self.phase = Phase.TLS
+
+    # ------------------------------------------------------------ helpers
+
+    def _say(self, reply: Reply) -> None:
+        self._out.append(Say(reply.line()))
+        if reply.code >= 500 and self.phase is not Phase.CLOSED:
+            self._errors += 1
+            if self._errors >= self.limits.errors:
+                self._end(ENOUGH)
+
+    def _end(self, reply: Reply) -> None:
+        if self.phase is not Phase.CLOSED:
+            self._close()
+            self._out.insert(len(self._out) - 1, Say(reply.line()))
+
+    def _close(self) -> None:
+        self.phase = Phase.CLOSED
+        self._in.clear()
+        self._out.append(Close())
+
+    def _forget(self) -> None:
+        self._sender, self._utf8, self._size = None, False, 0
+        self._recipients = []
+
+    def _flush(self) -> list[Event]:
+        out, self._out = self._out, []
+        return out
+
+
+def _held(data: bytearray) -> int:
+    """How many octets at the end may be the beginning of the end."""
+    return next((n for n in range(4, 0, -1) if data.endswith(END[:n])), 0)
+
+
+def _path(word: str, rest: str) -> tuple[str, list[str]] | None:
+    """`FROM:<a@b> X Y` → ("a@b", ["X", "Y"]); None for a bad path (RFC 5321 s 4.1.2)."""
+    if rest[: len(word)].upper() != word:
+        return None
+    found = PATH.fullmatch(rest[len(word) :].lstrip(" "))
+    if found is None or (found["rest"] and not found["rest"].startswith(" ")) or len(found["box"]) > 1000:
+        return None
+    if any(ord(c) < 32 or ord(c) == 127 for c in found["box"]):
+        return None
+    return found["box"], found["rest"].split()
+
+
+def _option(word: str) -> tuple[str, str]:
+    name, _, value = word.partition("=")
+    return name.upper(), value.upper()
+
+
+def _fault(options: dict[str, str], size: int) -> Reply | None:
+    said = options.get("SIZE", "0")
+    if not (said.isascii() and said.isdigit() and len(said) <= 20):
+        return SYNTAX
+    if options.get("BODY", "7BIT") not in ("7BIT", "8BITMIME"):
+        return SYNTAX
+    return TOO_BIG if int(said) > size else None
