@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 import os
 import secrets
@@ -176,8 +175,3 @@ def _fsync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def digest(data: bytes) -> bytes:
-    """SHA-256, where no key is wanted."""
-    return hashlib.sha256(data).digest()

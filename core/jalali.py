@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from persiantools.digits import to_word
@@ -32,6 +33,7 @@ def at(day: date, clock: time, zone: str = ZONE) -> int:
     return round(datetime.combine(day, clock, ZoneInfo(zone)).timestamp() * 1000)
 
 
+@lru_cache(maxsize=4096)
 def jalali(day: date) -> tuple[int, int, int]:
     """Year, month, day of the Jalali calendar."""
     there = JalaliDate.to_jalali(day)  # type: ignore[no-untyped-call]
