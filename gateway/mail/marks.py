@@ -1,0 +1,53 @@
+"""The words of mail programs and robots (marks.toml) as checked data."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from core import text
+
+_BIDI = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """All languages together: a citizen's program need not speak the citizen's language."""
+
+    attribution: tuple[re.Pattern[str], ...]
+    original: tuple[re.Pattern[str], ...]
+    forwarded: tuple[re.Pattern[str], ...]
+    fields: frozenset[str]  #: labels of quoted header lines, plain
+    subjects: tuple[str, ...]  #: of automatic mail, plain
+
+
+def plain(line: str) -> str:
+    """A line as marks are matched on: bidi marks off, ASCII digits, Persian letters, one blank between words, lower."""
+    return " ".join(text.digits(text.clean(_BIDI.sub("", line))).replace("\u200c", " ").split())
+
+
+@cache
+def read(path: Path = Path(__file__).with_name("marks.toml")) -> Marks:
+    """Raises ValueError (with the file's name) for a pattern that does not compile."""
+    languages = tomllib.loads(path.read_text("utf-8")).values()
+
+    def patterns(name: str) -> tuple[re.Pattern[str], ...]:
+        return tuple(_compile(p, path) for language in languages for p in language[name])
+
+    def words(name: str) -> list[str]:
+        return [plain(w).lower() for language in languages for w in language[name]]
+
+    return Marks(
+        patterns("attribution"), patterns("original"), patterns("forwarded"),
+        frozenset(words("fields")), tuple(words("subjects")),
+    )  # fmt: skip
+
+
+def _compile(pattern: str, path: Path) -> re.Pattern[str]:
+    try:
+        return re.compile(plain(pattern), re.IGNORECASE)
+    except re.error as error:
+        raise ValueError(f"{path.name}: {pattern}: {error}") from None

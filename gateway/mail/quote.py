@@ -1,0 +1,127 @@
+"""What of a letter is new and what is quoted; folded away, never deleted. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gateway.mail.marks import Marks, plain
+
+LABEL = re.compile(r"^[*_]*([^:*]{1,20}?)[*_]*\s*:")
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`how` names the mark that decided; `sure` is False when all was shown because nothing new was left."""
+
+    new: str
+    quoted: str
+    how: str
+    sure: bool
+
+
+def split(text: str, html_quoted: str, marks: Marks, ours: tuple[str, ...] = ()) -> Split:
+    """Cut `text` at quotes; text below or between `>` quotes stays, a forward is content.
+
+    `ours` are our own first lines («write above this line») in any language. `html_quoted` was told apart already.
+    """
+    lines = text.split("\n")
+    bare = [plain(line) for line in lines]
+    at, how = _cut(bare, marks, ours)
+    kept, folded = _without_marked(lines[:at], bare[:at], marks)
+    quoted = "\n".join([*folded, *lines[at:]])
+    if folded and not how:
+        how = "marked"
+    new = "\n".join(kept).strip()
+    if not new:
+        return Split(text.strip(), html_quoted, how, not (how or html_quoted) or not text.strip())
+    both = "\n".join(piece for piece in (quoted.strip("\n"), html_quoted) if piece)
+    return Split(new, both, how or ("html" if html_quoted else ""), True)
+
+
+def _cut(bare: list[str], marks: Marks, ours: tuple[str, ...]) -> tuple[int, str]:
+    """Where all that follows is quoted; len(bare) when nothing is."""
+    own = tuple(plain(line) for line in ours if line)
+    for at, line in enumerate(bare):
+        if not line:
+            continue
+        if any(word and word in line for word in own):
+            return _attribution_above(bare, at, marks), "ours"
+        if any(p.search(line) for p in marks.forwarded):
+            return len(bare), ""
+        if any(p.search(line) for p in marks.original):
+            if _is_rule(line) and _labels(bare, at + 1, marks) < 3:
+                continue
+            return at, "original"
+        if _labels(bare, at, marks) >= 3:
+            return at, "fields"
+        if _is_attribution(bare, at, marks) and not _answered_below(bare, at):
+            return at, "attribution"
+    return len(bare), ""
+
+
+def _is_rule(line: str) -> bool:
+    return set(line) <= {"_", "-"}
+
+
+def _labels(bare: list[str], at: int, marks: Marks) -> int:
+    """How many of the lines from `at` on are header labels, all together."""
+    count = 0
+    for line in bare[at : at + 8]:
+        found = LABEL.match(line)
+        if found is None or found[1].strip().lower() not in marks.fields:
+            if line and count:
+                break
+            continue
+        count += 1
+    first = LABEL.match(bare[at]) if at < len(bare) else None
+    return count if first and first[1].strip().lower() in marks.fields else 0
+
+
+def _is_attribution(bare: list[str], at: int, marks: Marks) -> bool:
+    """«در … نوشت:» on this line, or begun here and broken over at most three."""
+    joined = ""
+    for line in bare[at : at + 3]:
+        if not line or line.startswith(">"):
+            return False
+        joined = f"{joined} {line}".strip()
+        if any(p.match(joined) for p in marks.attribution):
+            return joined.rstrip().endswith(":") or _quote_follows(bare, at)
+    return False
+
+
+def _quote_follows(bare: list[str], at: int) -> bool:
+    return any(line.startswith(">") for line in bare[at + 1 : at + 5])
+
+
+def _answered_below(bare: list[str], at: int) -> bool:
+    """Are there unmarked lines below `>` lines? Then only the marked ones are folded."""
+    seen = False
+    for line in bare[at + 1 :]:
+        if line.startswith(">"):
+            seen = True
+        elif seen and line and line not in ("--", "-- "):
+            return True
+    return False
+
+
+def _attribution_above(bare: list[str], at: int, marks: Marks) -> int:
+    for back in range(max(0, at - 5), at):
+        if _is_attribution(bare, back, marks):
+            return back
+    return at
+
+
+def _without_marked(lines: list[str], bare: list[str], marks: Marks) -> tuple[list[str], list[str]]:
+    kept: list[str] = []
+    folded: list[str] = []
+    at = 0
+    while at < len(lines):
+        if bare[at].startswith(">"):
+            folded.append(lines[at])
+        elif _is_attribution(bare, at, marks) and _quote_follows(bare, at):
+            folded.append(lines[at])
+        else:
+            kept.append(lines[at])
+        at += 1
+    return kept, folded
