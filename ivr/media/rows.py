@@ -1,0 +1,417 @@
+"""All calls' RTP advanced by one tick of 20 ms: a matrix of packets, sent, heard and watched. No socket, no clock."""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+
+import numpy as np
+
+from ivr.leg import FRAME, Run
+from ivr.media import dtmf, g711
+from ivr.media.arena import QUIET, Arena
+from ivr.media.latch import Address, Latch
+from ivr.media.messages import (
+    Add,
+    Change,
+    Command,
+    Drop,
+    Dropped,
+    EndRecord,
+    Event,
+    Hush,
+    KeySeen,
+    Lost,
+    Media,
+    Play,
+    Record,
+    RunsOut,
+    SendKeys,
+)
+from ivr.media.record import Reel, Spool
+from ivr.media.tape import Tape
+from ivr.media.wire import Wire
+
+TICK = 0.020  # seconds
+SPOOL_EACH = 1.0  # seconds of a recording between two writes
+FIRST_SLOTS = 64
+HEAD = struct.Struct("!BBHII")
+PACKET = np.dtype(
+    [("v", "u1"), ("type", "u1"), ("seq", ">u2"), ("ts", ">u4"), ("ssrc", ">u4"), ("payload", "u1", FRAME)]
+)  # RFC 3550 s 5.1 and 20 ms of G.711
+STATE = np.dtype([
+    ("on", "?"),  # packets go out
+    ("busy", "?"),  # a run is being played
+    ("keying", "?"),  # telephone-events go out in place of sound
+    ("mark", "?"),  # the next packet follows a gap
+    ("watched", "?"),  # silence of the peer counts
+    ("type", "u1"),
+    ("quiet", "i4"),  # arena frame of silence in its law
+    ("pos", "i4"), ("end", "i4"),  # arena frames of the run
+    ("seq", "u2"), ("ts", "u4"),
+    ("heard", "f8"), ("limit", "f8"),  # seconds: last packet, longest silence
+])  # fmt: skip
+
+
+@dataclass(slots=True)
+class Call:
+    """What a row is besides its numbers."""
+
+    media: Media
+    slot: int
+    latch: Latch
+    ssrc: int
+    hearing: dtmf.Hearing = field(default_factory=dtmf.Hearing)
+    waiting: deque[tuple[Run, int | None]] = field(default_factory=deque)  #: runs, each last one with its play
+    playing: tuple[Run, int | None] | None = None
+    sound: bytes = b""  #: of `playing`, in the arena
+    beats: deque[dtmf.Beat | None] = field(default_factory=deque)
+    key_ts: int = 0
+    tape: Tape | None = None
+    reel: Reel | None = None
+    spooled_at: float = 0.0
+    sent: int = 0
+    received: int = 0
+    strangers: int = 0
+    late: int = 0
+
+    @property
+    def target(self) -> Address | None:
+        return self.latch.source or self.media.peer
+
+
+class Rows:
+    """`obey` commands, then `tick` every 20 ms; events come out of the tick, recordings' out of the spool.
+
+    `give` gets a port back when its call is dropped. `counts` has packets by fate, keys and skipped ticks.
+    """
+
+    def __init__(self, wire: Wire, spool: Spool, give: Callable[[int], None]) -> None:
+        self.wire = wire
+        self.spool = spool
+        self.give = give
+        self.arena = Arena()
+        self.counts: Counter[str] = Counter()
+        self.calls: dict[int, Call] = {}
+        self._now = 0.0
+        self._events: list[Event] = []
+        self._slots: list[Call | None] = []
+        self._raw = np.zeros((0, PACKET.itemsize), np.uint8)
+        self.state = np.zeros(0, STATE)
+        self._room(FIRST_SLOTS)
+
+    def tick(self, now: float, skipped: int = 0) -> list[Event]:
+        """Send one frame a call, read what came, watch limits. `skipped`: ticks missed, which are left out."""
+        self._now = now
+        if skipped:
+            self._skip(skipped)
+        self._send()
+        self._listen()
+        self._watch()
+        events, self._events = self._events, []
+        return events
+
+    # ---- commands
+
+    @singledispatchmethod
+    def obey(self, command: Command, now: float) -> None:
+        """Do what a command says. One for a row that is gone is nothing, but Drop, which is always answered."""
+        raise TypeError(command)
+
+    @obey.register
+    def _(self, command: Add, now: float) -> None:
+        media = command.media
+        if media.row in self.calls:
+            return self.obey(Change(media), now)
+        if None not in self._slots:
+            self._room(2 * len(self._slots))
+        slot = self._slots.index(None)
+        try:
+            self.wire.open(slot, media.port)
+        except OSError:
+            self.counts["no_port"] += 1
+            self.give(media.port)
+            self._events.append(Lost(media.row))
+            return None
+        call = Call(media, slot, Latch(media.peer), secrets.randbits(32))
+        self._slots[slot] = self.calls[media.row] = call
+        self.state[slot] = np.zeros((), STATE)
+        self.state["seq"][slot], self.state["ts"][slot] = secrets.randbits(16), secrets.randbits(32)
+        self.packets["ssrc"][slot] = call.ssrc
+        self.state["mark"][slot] = True
+        return self._settle(call, now)
+
+    @obey.register
+    def _(self, command: Change, now: float) -> None:
+        call = self.calls.get(command.media.row)
+        if call is None:
+            return
+        if command.media.peer != call.media.peer:
+            self._loosen(call, command.media.peer)
+        new_law, call.media = command.media.law != call.media.law, command.media
+        if new_law and call.playing:
+            played = int(self.state["pos"][call.slot]) - self.arena.enter(call.sound)[0]
+            self.arena.leave(call.sound)
+            self._lay(call, call.playing[0], played)
+        self._settle(call, now)
+
+    @obey.register
+    def _(self, command: Play, now: float) -> None:
+        call = self.calls.get(command.row)
+        if call is None:
+            return
+        runs = [run for run in command.runs if run.pcma] or [Run(b"", b"")]
+        call.waiting.extend((run, None) for run in runs[:-1])
+        call.waiting.append((runs[-1], command.play))
+        if call.playing is None:
+            self._turn(call)
+
+    @obey.register
+    def _(self, command: Hush, now: float) -> None:
+        call = self.calls.get(command.row)
+        if call is not None:
+            self._fall_silent(call)
+
+    @obey.register
+    def _(self, command: Record, now: float) -> None:
+        call = self.calls.get(command.row)
+        if call is None:
+            return
+        self._end_tape(call, "stopped")
+        call.tape = Tape(call.media.law, command.most, command.silence, command.ends, now)
+        call.reel = self.spool.open(command.row, command.path, call.media.law)
+        call.spooled_at = now
+
+    @obey.register
+    def _(self, command: EndRecord, now: float) -> None:
+        call = self.calls.get(command.row)
+        if call is not None:
+            self._end_tape(call, command.why)
+
+    @obey.register
+    def _(self, command: SendKeys, now: float) -> None:
+        call = self.calls.get(command.row)
+        if call is not None and call.media.event_type is not None:
+            call.beats.extend(dtmf.beats(command.keys))
+            self.state["keying"][call.slot] = bool(call.beats)
+
+    @obey.register
+    def _(self, command: Drop, now: float) -> None:
+        call = self.calls.pop(command.row, None)
+        if call is None:
+            self.spool.after(Dropped(command.row, 0, 0, 0, 0))
+            return
+        self._fall_silent(call)
+        self._end_tape(call, "hung_up")
+        self.wire.close(call.slot)
+        self._slots[call.slot] = None
+        self.state[call.slot] = np.zeros((), STATE)
+        self.give(call.media.port)
+        self.spool.after(Dropped(command.row, call.sent, call.received, call.strangers, call.late))
+
+    def _room(self, slots: int) -> None:
+        """Make the matrix `slots` rows high."""
+        old = len(self._slots)
+        self._raw = np.concatenate([self._raw, np.zeros((slots - old, PACKET.itemsize), np.uint8)])
+        self.state = np.concatenate([self.state, np.zeros(slots - old, STATE)])
+        self.packets = self._raw.view(PACKET).reshape(slots)
+        self.packets["v"] = 0x80
+        self._views = [memoryview(self._raw[slot]) for slot in range(slots)]
+        self._slots.extend([None] * (slots - old))
+
+    def _loosen(self, call: Call, peer: Address | None) -> None:
+        """A new source may speak."""
+        call.latch = Latch(peer)
+        try:
+            self.wire.fix(call.slot, None)
+        except OSError:
+            self.counts["no_port"] += 1
+            self._events.append(Lost(call.media.row))
+
+    def _settle(self, call: Call, now: float) -> None:
+        """Bring the numbers of a row in line with its media."""
+        state, slot, media = self.state, call.slot, call.media
+        sending = media.sending and call.target is not None
+        state["mark"][slot] |= sending and not state["on"][slot]
+        state["on"][slot] = sending
+        state["watched"][slot] = media.receiving
+        state["type"][slot] = g711.PAYLOAD[media.law]
+        state["quiet"][slot] = QUIET[media.law]
+        state["heard"][slot], state["limit"][slot] = now, media.quiet_limit
+
+    # ---- playing
+
+    def _turn(self, call: Call) -> None:
+        """Go on with the next run, telling of a play whose last run is sent."""
+        if call.playing:
+            self.arena.leave(call.sound)
+            self._tell(call, call.playing[1])
+            call.playing = None
+        while call.waiting and call.playing is None:
+            run, play = call.waiting.popleft()
+            if run.pcma:
+                call.playing = run, play
+                self._lay(call, run, 0)
+            else:
+                self._tell(call, play)
+        self.state["busy"][call.slot] = call.playing is not None
+
+    def _lay(self, call: Call, run: Run, played: int) -> None:
+        call.sound = run.pcma if call.media.law == "pcma" else run.pcmu
+        start, end = self.arena.enter(call.sound)
+        self.state["pos"][call.slot], self.state["end"][call.slot] = start + played, end
+
+    def _tell(self, call: Call, play: int | None) -> None:
+        if play is not None:
+            self._events.append(RunsOut(call.media.row, play))
+
+    def _fall_silent(self, call: Call) -> None:
+        call.waiting.clear()
+        if call.playing:
+            self.arena.leave(call.sound)
+            call.playing = None
+        self.state["busy"][call.slot] = False
+
+    # ---- sending
+
+    def _skip(self, ticks: int) -> None:
+        """The clock was late: timestamps go on as if we had been silent; nothing of a prompt is lost."""
+        self.counts["skipped"] += ticks
+        self.state["ts"] += np.uint32(ticks * FRAME)
+        self.state["mark"] = True
+        for call in self.calls.values():
+            call.late += ticks
+
+    def _send(self) -> None:
+        state, packets = self.state, self.packets
+        on = np.flatnonzero(state["on"])
+        going = state["busy"][on] & ~state["keying"][on]
+        packets["payload"][on] = self.arena.frames[np.where(going, state["pos"][on], state["quiet"][on])]
+        packets["type"][on] = state["type"][on] | state["mark"][on].astype(np.uint8) << 7
+        packets["seq"][on], packets["ts"][on] = state["seq"][on], state["ts"][on]
+        for slot in on.tolist():
+            self._send_one(slot)
+        state["seq"][on] += np.uint16(1)
+        state["ts"] += np.uint32(FRAME)
+        state["mark"][on] = False
+        state["pos"][on] += going
+        for slot in on[going & (state["pos"][on] >= state["end"][on])].tolist():
+            call = self._slots[slot]
+            assert call is not None
+            self._turn(call)
+
+    def _send_one(self, slot: int) -> None:
+        call = self._slots[slot]
+        assert call is not None
+        target = call.target
+        assert target is not None
+        beat = self._next_beat(call) if call.beats else None
+        packet = self._views[slot] if beat is None else self._event(call, beat)
+        if self.wire.send(slot, packet, target):
+            call.sent += 1
+        else:
+            self.counts["unsent"] += 1
+
+    def _next_beat(self, call: Call) -> dtmf.Beat | None:
+        beat = call.beats.popleft()
+        self.state["keying"][call.slot] = bool(call.beats)
+        return beat
+
+    def _event(self, call: Call, beat: dtmf.Beat) -> bytes:
+        """A telephone-event packet; all those of one key carry the timestamp of its start (RFC 4733 s 2.2.1)."""
+        seq, now = int(self.state["seq"][call.slot]), int(self.state["ts"][call.slot])
+        start = (now - beat.ticks_in * FRAME) % dtmf.WRAP
+        return HEAD.pack(0x80, (call.media.event_type or 0) | 0x80 * beat.opens, seq, start, call.ssrc) + beat.payload
+
+    # ---- hearing
+
+    def _listen(self) -> None:
+        for slot, data, source in self.wire.arrived():
+            call = self._slots[slot]
+            if call is not None:
+                self._hear(call, data, source)
+
+    def _hear(self, call: Call, data: bytes, source: Address) -> None:
+        if len(data) < HEAD.size or data[0] >> 6 != 2:
+            self.counts["noise"] += 1
+            return
+        _, second, seq, timestamp, ssrc = HEAD.unpack_from(data)
+        kind = second & 0x7F
+        if 72 <= kind <= 76:  # RTCP on the same port, RFC 5761 s 4
+            self.counts["rtcp"] += 1
+            return
+        fixed = call.latch.source
+        if not call.latch.admits(source, ssrc, seq, self._now):
+            call.strangers += 1
+            self.counts["strangers"] += 1
+            return
+        if fixed is None:
+            self.wire.fix(call.slot, source)
+            self.state["on"][call.slot] = call.media.sending
+        call.received += 1
+        self.state["heard"][call.slot] = self._now
+        self._take(call, kind, timestamp, _body(data))
+
+    def _take(self, call: Call, kind: int, timestamp: int, body: bytes) -> None:
+        if kind == call.media.event_type:
+            key = call.hearing.key(timestamp, body)
+            if key is not None:
+                self._press(call, key, timestamp)
+        elif kind == g711.PAYLOAD[call.media.law] and call.tape is not None and call.media.receiving:
+            tape, law = call.tape, call.media.law
+            heard = body if tape.law == law else g711.encode(tape.law, g711.decode(law, body))
+            tape.hear(timestamp, heard, self._now)
+
+    def _press(self, call: Call, key: str, timestamp: int) -> None:
+        self.counts["keys"] += 1
+        self._events.append(KeySeen(call.media.row, key))
+        if call.tape is not None:
+            call.tape.key(key, timestamp)
+
+    # ---- watching
+
+    def _watch(self) -> None:
+        state = self.state
+        gone = state["watched"] & (self._now - state["heard"] > state["limit"])
+        for slot in np.flatnonzero(gone).tolist():
+            call = self._slots[slot]
+            assert call is not None
+            state["watched"][slot] = False
+            self._events.append(Lost(call.media.row))
+        for call in self.calls.values():
+            if call.tape is not None:
+                self._wind(call, call.tape)
+
+    def _wind(self, call: Call, tape: Tape) -> None:
+        assert call.reel is not None
+        if call.reel.broken:  # the spool has told of it
+            call.tape = None
+            return
+        tape.tick(self._now, paused=not call.media.receiving)
+        if tape.why is not None:
+            self._end_tape(call, tape.why)
+        elif self._now - call.spooled_at >= SPOOL_EACH:
+            call.spooled_at = self._now
+            self.spool.write(call.reel, tape.fresh())
+
+    def _end_tape(self, call: Call, why: str) -> None:
+        if call.tape is None or call.reel is None:
+            return
+        call.tape.end(why)
+        self.spool.write(call.reel, call.tape.fresh())
+        self.spool.end(call.reel, call.tape.octets, call.tape.why or why)
+        call.tape = call.reel = None
+
+
+def _body(data: bytes) -> bytes:
+    """The payload of an RTP packet, without CSRCs, extension and padding; empty when they do not add up."""
+    start, end = HEAD.size + 4 * (data[0] & 15), len(data)
+    if data[0] & 0x10:
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    if data[0] & 0x20:
+        end -= data[-1]
+    return data[start:end] if start < end else b""
