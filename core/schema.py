@@ -210,6 +210,7 @@ ticket = Table(
     Column("due_at", Big),
     Column("due_steps", Json, nullable=False, server_default="[]"),
     Column("paused_at", Big),
+    Column("pauses", Json, nullable=False, server_default="[]"),  #: [from, to] in ms, those that are over
     Column("lapse_at", Big),
     Column("rung", SmallInteger, nullable=False, server_default="0"),
     Column("rung_at", Big),

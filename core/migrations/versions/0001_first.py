@@ -1,5 +1,7 @@
 """The first tables, the event guard and the numbers that begin."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import secrets
@@ -237,6 +239,7 @@ def _tables() -> None:
         sa.Column("due_at", BIG, nullable=True),
         sa.Column("due_steps", sa.Text(), server_default="[]", nullable=False),
         sa.Column("paused_at", BIG, nullable=True),
+        sa.Column("pauses", sa.Text(), server_default="[]", nullable=False),
         sa.Column("lapse_at", BIG, nullable=True),
         sa.Column("rung", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("rung_at", BIG, nullable=True),
