@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
+from config import positions
+from config.faults import Fault, Faults
 from core.model import Kind
 
 KEYS = frozenset("0123456789*#")
@@ -69,16 +69,6 @@ RANGES: Mapping[str, tuple[type[int] | tuple[type[int], type[float]], float, flo
 SHAPES: Mapping[str, type] = MappingProxyType(
     {"barge": bool, "secret": bool, "end": str, "lang": str, "kind": str, "check": str, "what": str, "is": str}
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing wrong in a menu file. `word` is its stable name, `remedy` a sentence for the administrator."""
-
-    file: str
-    line: int
-    word: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +138,16 @@ class _Page:
         faults: list[Fault],
     ) -> None:
         self.path, self.content, self.texts, self.units, self.faults = path, content, texts, units, faults
-        self.lines = content.splitlines()
+        self.document = positions.Document(path, {})
 
     def tree(self) -> Tree | None:
         before = len(self.faults)
         try:
-            data = tomllib.loads(self.content)
-        except tomllib.TOMLDecodeError as error:
-            at = re.search(r"at line (\d+)", str(error))
-            self._fault("bad-value", f"not TOML: {error}", int(at.group(1)) if at else max(1, len(self.lines)))
+            self.document = positions.parse(self.content, self.path)
+        except Faults as error:
+            self.faults += error.faults
             return None
+        data = dict(self.document.data)
         start, tables = data.pop("start", None), data.pop("menu", None)
         for key in data:
             self._fault("unknown-key", f"{key!r} is not known here; there are start and [menu.NAME]", self._at("", key))
@@ -282,16 +272,9 @@ class _Page:
         self.faults.append(Fault(self.path, line, word, remedy))
 
     def _at(self, name: str, key: str) -> int:
-        """Line of `key` in `[menu.name]`, else of the table's head, else 1."""
-        head, inside = 0 if not name else None, not name
-        for number, line in enumerate(self.lines, 1):
-            text = line.strip()
-            if text.startswith("["):
-                inside = text.split("#")[0].strip().strip("[]").replace('"', "") == f"menu.{name}"
-                head = number if inside else head
-            elif inside and text.split("=")[0].strip().replace('"', "") == key:
-                return number
-        return head or 1
+        """Line of `key` (`key.1` is a table's) in `[menu.name]`, else of the table's head, else 1."""
+        table = ("menu", name) if name else ()
+        return self.document.line(*table, *key.split(".", 1))
 
 
 def _within(

@@ -4,7 +4,7 @@ looking whether a recorded prompt is there."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -91,15 +91,18 @@ class Prompts:
 
 # ---------------------------------------------------------------- numbers
 
-_FA = "صفر یک دو سه چهار پنج شش هفت هشت نُه ده یازده دوازده سیزده چهارده پانزده شانزده هفده هجده نوزده".split()
-_FA_TENS = "بیست سی چهل پنجاه شصت هفتاد هشتاد نود".split()
-_FA_HUNDREDS = "صد دویست سیصد چهارصد پانصد ششصد هفتصد هشتصد نهصد".split()
+_FA = (
+    "صفر", "یک", "دو", "سه", "چهار", "پنج", "شش", "هفت", "هشت", "نُه",
+    "ده", "یازده", "دوازده", "سیزده", "چهارده", "پانزده", "شانزده", "هفده", "هجده", "نوزده",
+)  # fmt: skip
+_FA_TENS = ["بیست", "سی", "چهل", "پنجاه", "شصت", "هفتاد", "هشتاد", "نود"]
+_FA_HUNDREDS = ["صد", "دویست", "سیصد", "چهارصد", "پانصد", "ششصد", "هفتصد", "هشتصد", "نهصد"]
 _FA_LARGE = ((10**12, "هزار میلیارد"), (10**9, "میلیارد"), (10**6, "میلیون"), (1000, "هزار"))
 _EN = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_EN_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
+    "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_EN_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _EN_LARGE = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"))
 _AND = "ُ "  # «و» between numbers is heard *o*, a vowel at the end of the word before it
 _ORDINALS = {3: "سوم", 30: "سی‌اُم"}
@@ -239,7 +242,7 @@ def _figure(text: str, lang: str) -> str:
     """One number: long ones, and those that begin with + or 0, digit by digit in groups."""
     plain = re.sub(r"[-  +]", "", text)
     parts = re.findall(r"\d+", text)
-    if text.startswith("+") or plain.startswith("0") and plain != "0" or len(plain) > LONGEST:
+    if text.startswith("+") or (plain.startswith("0") and plain != "0") or len(plain) > LONGEST:
         return _groups(parts if len(parts) > 1 else _fours(plain), lang)
     return _comma(lang).join(number(int(part), lang) for part in parts)
 
@@ -302,8 +305,3 @@ def _cut(run: str) -> Iterator[str]:
         run = run[at:].strip()
     if re.search(r"\w", run):
         yield run
-
-
-def facts_of(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts without what is None, for sentences."""
-    return {name: value for name, value in values.items() if value is not None}
