@@ -122,7 +122,8 @@ def _weights(rate: int) -> npt.NDArray[np.float32]:
 
 
 def _clip(values: npt.NDArray[np.floating]) -> Samples:
-    return np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+    whole: Samples = np.clip(np.rint(values), -32768, 32767).astype(np.int16)
+    return whole
 
 
 # ---------------------------------------------------------------- WAV
