@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Final
 
 from ivr.sip import message as sip
 from ivr.sip.message import Request, Response
-from ivr.sip.transaction import LONG, MAGIC, T1, T2, Peer
+from ivr.sip.transaction import LONG, MAGIC, T1, T2, Key, Peer
 
 
 class State(StrEnum):
@@ -27,11 +28,9 @@ MOVES: Mapping[tuple[State, str], State] = {
     (State.EARLY, "cancel"): State.ENDED,
     (State.EARLY, "bye"): State.ENDED,
     (State.ACCEPTED, "ack"): State.CONFIRMED,
-    (State.ACCEPTED, "no_ack"): State.ENDED,  # 32 s: BYE
-    (State.ACCEPTED, "bye"): State.ENDED,
+    (State.ACCEPTED, "bye"): State.ENDED,  # theirs, or ours after 32 s without ACK
     (State.CONFIRMED, "bye"): State.ENDED,
-    (State.CONFIRMED, "no_ack"): State.ENDED,  # of a re-INVITE
-    (State.CONFIRMED, "ack"): State.CONFIRMED,
+    (State.CONFIRMED, "ack"): State.CONFIRMED,  # of a re-INVITE
 }
 
 GIVE_UP: Final = LONG  # seconds from the first 200 till BYE, RFC 3261 s 13.3.1.4
@@ -45,11 +44,13 @@ class Unacked:
     response: Response
     until: float
     next_at: float
+    key: Key = ()  #: the INVITE's transaction
+    offered: bool = False  #: the 200 carried our offer, so the ACK carries the answer
     wait: float = T1
 
     @classmethod
-    def begin(cls, response: Response, now: float) -> Unacked:
-        return cls(response.seq, response, now + GIVE_UP, now + T1)
+    def begin(cls, response: Response, now: float, key: Key = (), offered: bool = False) -> Unacked:
+        return cls(response.seq, response, now + GIVE_UP, now + T1, key, offered)
 
     def due(self) -> float:
         return min(self.next_at, self.until)
@@ -104,7 +105,7 @@ class Dialog:
         self.target = contact(message) or self.target
 
     def request(self, method: str, via: str, more: Sequence[tuple[str, str]] = (), body: bytes = b"") -> Request:
-        """The next request inside the dialog; an ACK keeps the number of its INVITE (`seq` of `acks`)."""
+        """The next request inside the dialog; an ACK keeps the number of its INVITE."""
         self.local_seq += 1
         return self._make(method, self.local_seq, via, more, body)
 
@@ -171,8 +172,10 @@ def routed(target: str, routes: Sequence[str]) -> tuple[str, Sequence[str]]:
 def contact(message: Request | Response) -> str | None:
     """The URI of the first Contact."""
     values = message.all("contact")
-    found = sip.address(values[0]) if values else None
-    return str(found.uri) if found else None
+    if not values or sip.address(values[0]) is None:
+        return None
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", values[0])
+    return bare.partition("<")[2].partition(">")[0] if "<" in bare else bare.partition(";")[0].strip()
 
 
 def branch() -> str:

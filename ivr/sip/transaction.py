@@ -207,6 +207,9 @@ class Transactions:
         """Whether `request` belongs to a running transaction (a repeat, or the ACK of a refusal)."""
         return server_key(request) in self._all
 
+    def running(self, key: Key) -> bool:
+        return key in self._all
+
     # ---- inside
 
     def _request(self, request: Request, peer: Peer, now: float) -> list[Out]:

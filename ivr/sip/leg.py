@@ -1,0 +1,382 @@
+"""One call of the SIP line as an `ivr.leg.Leg`: signalling on one side, the media plane on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ivr import leg as words
+from ivr.leg import LegEvent, Run
+from ivr.media import messages as media
+from ivr.sip import message as sip
+from ivr.sip import sdp
+from ivr.sip.dialog import Dialog, State, Unacked
+from ivr.sip.message import Request, Response
+from ivr.sip.rules import ALLOW, NO_CODEC, Caller, Refusal, described, key_of
+from ivr.sip.sdp import Ours, Sdp, Unusable
+from ivr.sip.transaction import Key, Peer
+
+DROPPING = 5.0  # seconds the plane has to close a row before the call counts as over without it
+OUR_KEYS = frozenset("0123456789*#ABCD")
+
+
+class Ports(Protocol):
+    """RTP ports, as the plane hands them out; it takes them back itself when a row is dropped."""
+
+    def take(self) -> int | None: ...
+
+    def give(self, port: int) -> None: ...
+
+
+class MediaPlane(Protocol):
+    """What signalling needs of the media plane."""
+
+    @property
+    def ports(self) -> Ports: ...
+
+    def post(self, command: media.Command) -> None: ...
+
+
+class Wire(Protocol):
+    """What a leg needs of its line."""
+
+    plane: MediaPlane
+
+    def now(self) -> float: ...
+
+    def reply(self, key: Key, response: Response) -> None: ...
+
+    def ask(self, dialog: Dialog, method: str) -> None: ...
+
+    def contact(self, peer: Peer) -> str: ...
+
+    def wake(self, at: float) -> None: ...
+
+    def over(self, leg: SipLeg) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Where a call sits in the plane: its row, our RTP port, and our side of the session description."""
+
+    row: int
+    ours: Ours
+
+
+class SipLeg:
+    """A call. Made by the line; everything on the loop's thread."""
+
+    def __init__(
+        self, line: Wire, name: str, dialog: Dialog, who: Caller, called: str, seat: Seat, most: float
+    ) -> None:
+        self.id = secrets.token_hex(16)
+        self.number = who.number
+        self.asserted = who.asserted
+        self.called = called
+        self.line = name
+        self.menu = ""  #: menu the dialled number is for, set by the line
+        self.dialog = dialog
+        self.row = seat.row
+        self.due: float | None = None  #: when `tick` wants to be called
+        self.stats: media.Dropped | None = None  #: the plane's counts, once the call is over
+        self._line = line
+        self._ours = seat.ours
+        self._most = most
+        self._over_at: float | None = None
+        self._agreed: Sdp | None = None
+        self._added = False
+        self._invite: tuple[Key, Request] | None = None
+        self._plays = 0
+        self._events: asyncio.Queue[LegEvent | None] = asyncio.Queue()
+        self._acked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._why: str | None = None  # set once the call is ending
+        self._drop_by: float | None = None
+        self._bye_owed = False
+        self._keys_seen = False
+        self._finished = False
+
+    # ---------------------------------------------------------------- for the call's runner
+
+    async def events(self) -> AsyncIterator[LegEvent]:
+        """Everything that happens, ending after HungUp. For one reader."""
+        while True:
+            event = await self._events.get()
+            if event is None:
+                return
+            yield event
+
+    async def answer(self) -> bool:
+        """Send the 200 and wait for its ACK; False when the caller is gone."""
+        if self._invite is not None and self.dialog.state is State.EARLY:
+            key, invite = self._invite
+            self.dialog.move("accept")
+            self._over_at = self._line.now() + self._most
+            self._start(self._agreed)
+            self._accept(key, invite, self._agreed.body if self._agreed else sdp.offer(self._ours))
+        return await asyncio.shield(self._acked)
+
+    def play(self, runs: Sequence[Run]) -> int:
+        """Say these after what is being said; returns the number PlayedOut will carry."""
+        self._plays += 1
+        self._post(media.Play(self.row, self._plays, tuple(runs)))
+        return self._plays
+
+    def stop(self) -> None:
+        self._post(media.Hush(self.row))
+
+    def record(self, path: str, most: float, silence: float, ends: str = "#") -> None:
+        self._post(media.Record(self.row, path, most, silence, ends))
+
+    def stop_record(self) -> None:
+        self._post(media.EndRecord(self.row))
+
+    def send_keys(self, keys: str) -> None:
+        """Press keys towards the other end, as telephone-events."""
+        self._post(media.SendKeys(self.row, "".join(key for key in keys if key in OUR_KEYS)))
+
+    def hang_up(self, why: str = "us") -> None:
+        """End it from our side: 486 before an answer, BYE after; after our 200 the BYE waits for its ACK."""
+        if self._why is not None:
+            return
+        if self.dialog.state is State.EARLY:
+            self.refuse(Refusal(486), why)
+        elif self.dialog.state is State.ACCEPTED:
+            self._bye_owed = True
+            self._end(why)
+        else:
+            self._bye(why)
+
+    # ---------------------------------------------------------------- for the line
+
+    def invited(self, key: Key, invite: Request, agreed: Sdp | None) -> None:
+        """The INVITE that made this leg; `agreed` None when it came without an offer."""
+        self._invite = (key, invite)
+        self._agreed = agreed
+        self._over_at = self._line.now() + self._most
+        self._plan()
+
+    def connected(self, agreed: Sdp) -> None:
+        """Our own INVITE was answered and the ACK is out."""
+        self.dialog.move("accepted")
+        self._over_at = self._line.now() + self._most
+        self._start(agreed)
+        self._plan()
+        self._acked.set_result(True)
+
+    def decline(self) -> None:
+        """Our own INVITE was answered too late or in vain: BYE at once. The port stays with its attempt."""
+        self.dialog.move("accepted")
+        self.dialog.move("bye")
+        self._line.ask(self.dialog, "BYE")
+
+    def refuse(self, why: Refusal, ended: str = "us") -> None:
+        if self._invite is not None and self.dialog.move("refuse"):
+            key, invite = self._invite
+            self._line.reply(key, sip.reply(invite, why.status, why.more, tag=self.dialog.local_tag))
+            self._end(ended)
+
+    def cancelled(self) -> None:
+        """CANCEL matched our INVITE: 487 when it had no final answer, else nothing (RFC 3261 s 9.2)."""
+        if self._invite is not None and self.dialog.move("cancel"):
+            key, invite = self._invite
+            self._line.reply(key, sip.reply(invite, 487, tag=self.dialog.local_tag))
+            self._end("caller")
+
+    def inside(self, key: Key, request: Request) -> None:
+        """A request inside the dialog, its sequence number already found good."""
+        if request.method == "BYE":
+            self._answer(key, request, 200)
+            self._byed()
+        elif request.method == "INVITE":
+            self._again(key, request)
+        elif request.method == "UPDATE":
+            self._update(key, request)
+        elif request.method == "INFO":
+            self._info(key, request)
+        else:
+            self._answer(key, request, 200, (("allow", ALLOW), ("accept", "application/sdp")))
+
+    def acked(self, ack: Request) -> None:
+        """The ACK of a 200 of ours, with the answer where the 200 carried the offer."""
+        waiting = self.dialog.unacked
+        if waiting is None or ack.seq != waiting.seq:
+            return
+        self.dialog.unacked = None
+        self.dialog.move("ack")
+        if (waiting.offered and not self._answered(ack)) or self._bye_owed:
+            self._bye("us")
+        elif not self._acked.done():
+            self._acked.set_result(True)
+        self._plan()
+
+    def tick(self, now: float) -> None:
+        """Repeat the 200, give it up, end a call that lasted too long."""
+        waiting = self.dialog.unacked
+        if self._why is not None and self._drop_by is not None and now >= self._drop_by:
+            self._finish()
+        elif waiting and now >= waiting.until:
+            self.dialog.unacked = None
+            self._bye("no_ack")
+        elif waiting and waiting.again(now):
+            self._line.reply(waiting.key, waiting.response)
+        elif self._over_at is not None and now >= self._over_at and self._why is None:
+            self.hang_up("too_long")
+        self._plan()
+
+    def on_event(self, event: media.Event) -> None:
+        """News of the plane about our row."""
+        if isinstance(event, media.KeySeen):
+            self._keys_seen = True
+            self._tell(words.Pressed(event.key))
+        elif isinstance(event, media.RunsOut):
+            self._tell(words.PlayedOut(event.play))
+        elif isinstance(event, media.Recorded):
+            self._tell(words.RecordEnded(event.why, event.seconds, event.path))
+        elif isinstance(event, media.Lost):
+            self.hang_up("no_media")
+        else:
+            self.stats = event
+            self.hang_up()
+            self._finish()
+
+    # ---------------------------------------------------------------- inside
+
+    def _accept(self, key: Key, invite: Request, body: bytes) -> None:
+        more = (
+            *(("record-route", value) for value in invite.all("record-route")),
+            ("contact", self._line.contact(self.dialog.peer)),
+            ("allow", ALLOW),
+            ("content-type", "application/sdp"),
+        )
+        response = sip.reply(invite, 200, more, body, self.dialog.local_tag)
+        offered = not invite.body.strip()
+        self.dialog.unacked = Unacked.begin(response, self._line.now(), key, offered)
+        self._line.reply(key, response)
+        self._plan()
+
+    def _again(self, key: Key, request: Request) -> None:
+        """A re-INVITE. While another waits for its ACK: 500 with a time to come back, RFC 3261 s 14.2."""
+        if self.dialog.unacked is not None or self._why is not None:
+            later = (("retry-after", str(random.randint(0, 10))),)
+            return self._answer(key, request, 500, later)
+        body = self._renewed(request)
+        if isinstance(body, Refusal):
+            return self._answer(key, request, body.status, body.more)
+        self.dialog.refresh(request)
+        return self._accept(key, request, body or sdp.offer(self._ours))
+
+    def _update(self, key: Key, request: Request) -> None:
+        body = self._renewed(request)
+        if isinstance(body, Refusal):
+            return self._answer(key, request, body.status, body.more)
+        self.dialog.refresh(request)
+        more = [("contact", self._line.contact(self.dialog.peer))]
+        more += [("content-type", "application/sdp")] if body else []
+        self._line.reply(key, sip.reply(request, 200, more, body or b""))
+        return None
+
+    def _renewed(self, request: Request) -> bytes | Refusal | None:
+        """The answer to a new offer inside the call, already put into effect; None when there was no offer."""
+        offered = described(request)
+        if offered is None or isinstance(offered, Refusal):
+            return offered
+        self._ours = replace(self._ours, version=self._ours.version + 1)
+        agreed = sdp.answer(offered, self._ours)
+        if isinstance(agreed, Unusable):
+            return NO_CODEC
+        self._start(agreed)
+        return agreed.body
+
+    def _answered(self, ack: Request) -> bool:
+        body = described(ack)
+        agreed = sdp.accept(body) if isinstance(body, bytes) else None
+        if not isinstance(agreed, Sdp):
+            return False
+        self._start(agreed)
+        return True
+
+    def _info(self, key: Key, request: Request) -> None:
+        pressed = key_of(request)
+        if isinstance(pressed, Refusal):
+            return self._answer(key, request, pressed.status, pressed.more)
+        self._answer(key, request, 200)
+        if pressed and not self._keys_seen and self._why is None:
+            self._tell(words.Pressed(pressed))
+        return None
+
+    def _answer(self, key: Key, request: Request, status: int, more: Sequence[tuple[str, str]] = ()) -> None:
+        self._line.reply(key, sip.reply(request, status, more, tag=self.dialog.local_tag))
+
+    def _start(self, agreed: Sdp | None) -> None:
+        """Open the row, or change it when it is open."""
+        if agreed is None or self._why is not None:
+            return
+        self._agreed = agreed
+        made = media.Media(
+            self.row, agreed.law, agreed.peer, agreed.event_type, self._ours.port, agreed.sending, agreed.receiving
+        )
+        self._line.plane.post(media.Change(made) if self._added else media.Add(made))
+        self._added = True
+
+    def _post(self, command: media.Command) -> None:
+        if self._added and self._why is None:
+            self._line.plane.post(command)
+
+    def _bye(self, why: str) -> None:
+        """BYE, once; without an ACK after 32 s too (RFC 3261 s 13.3.1.4)."""
+        if self.dialog.move("bye"):
+            self.dialog.unacked = None
+            self._bye_owed = False
+            self._line.ask(self.dialog, "BYE")
+        self._end(why)
+
+    def _byed(self) -> None:
+        if self._invite is not None and self.dialog.state is State.EARLY:
+            key, invite = self._invite  # RFC 3261 s 15.1.2: the pending INVITE gets 487
+            self._line.reply(key, sip.reply(invite, 487, tag=self.dialog.local_tag))
+        self.dialog.unacked = None
+        self.dialog.move("bye")
+        self._end("caller")
+
+    def _end(self, why: str) -> None:
+        """Media stops now; HungUp follows when the plane has closed the row, so that recordings come before it."""
+        if self._why is None:
+            self._why = why
+            self._drop_by = self._line.now() + DROPPING
+            if self._added:
+                self._line.plane.post(media.Drop(self.row, why))
+            else:
+                self._line.plane.ports.give(self._ours.port)
+                self._finish()
+        self._plan()
+
+    def _finish(self) -> None:
+        """Tell HungUp once; the line forgets us when the signalling is over as well."""
+        self._drop_by = None
+        self._why = self._why or "us"
+        if not self._finished:
+            self._finished = True
+            if not self._acked.done():
+                self._acked.set_result(False)
+            self._events.put_nowait(words.HungUp(self._why))
+            self._events.put_nowait(None)
+        self._plan()
+
+    def _tell(self, event: LegEvent) -> None:
+        if not self._finished:
+            self._events.put_nowait(event)
+
+    def _plan(self) -> None:
+        waiting = self.dialog.unacked
+        times = [waiting.due()] if waiting else []
+        times += [self._drop_by] if self._drop_by is not None else []
+        times += [self._over_at] if self._over_at is not None and self._why is None else []
+        self.due = min(times, default=None)
+        if self.due is not None:
+            self._line.wake(self.due)
+        if self._finished and self.dialog.state is State.ENDED:
+            self._line.over(self)

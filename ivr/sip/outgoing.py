@@ -1,0 +1,197 @@
+"""Our own INVITE from the first packet to a leg or a refusal: forks, challenges, CANCEL. No socket of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from core.channels import Refused, TryLater
+from ivr.sip import digest, sdp
+from ivr.sip import message as sip
+from ivr.sip.dialog import Dialog, branch, calling, tag
+from ivr.sip.leg import Seat, SipLeg
+from ivr.sip.message import Request, Response
+from ivr.sip.rules import ALLOW
+from ivr.sip.sdp import Unusable
+from ivr.sip.transaction import Key, Peer
+
+NO_ANSWER = 408  # what silence counts as
+LATER: Mapping[int, str] = {408: "no answer", 480: "unavailable", 486: "busy", 600: "busy everywhere"}
+NEVER: Mapping[int, str] = {
+    403: "forbidden", 404: "no such number", 410: "gone", 484: "number incomplete", 488: "no codec in common",
+    603: "declined", 604: "no such number",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class NotReached:
+    """No call came of it. `outcome` is what a call-back may tell the outbox."""
+
+    status: int
+    reason: str
+    outcome: TryLater | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A call to be made."""
+
+    uri: str
+    peer: Peer  #: where the INVITE goes
+    caller: str = "pasokh"  #: user part of From
+    user: str | None = None  #: for a challenge
+    password: str | None = None
+    ring: float = 30.0  #: seconds till CANCEL
+    most: float = 600.0  #: seconds the call may last
+
+
+def outcome(status: int) -> TryLater | Refused:
+    """3xx is never followed; busy and silence may be tried later, as may a server in trouble; the rest never."""
+    if status in LATER:
+        return TryLater(LATER[status])
+    if status in NEVER:
+        return Refused(NEVER[status])
+    if 500 <= status < 600:
+        return TryLater(f"sip {status}")
+    return Refused("redirected" if status < 400 else f"sip {status}")
+
+
+class Caller(Protocol):
+    """What a call attempt needs of its line."""
+
+    def begin(self, attempt: Attempt, request: Request, peer: Peer) -> Key: ...
+
+    def plain(self, request: Request, peer: Peer) -> None: ...
+
+    def via(self, peer: Peer, made: str) -> str: ...
+
+    def contact(self, peer: Peer) -> str: ...
+
+    def seat(self, row: int, port: int, peer: Peer) -> Seat: ...
+
+    def adopt(self, leg: SipLeg) -> None: ...
+
+    def leg_for(self, dialog: Dialog, wanted: Wanted, seat: Seat) -> SipLeg: ...
+
+
+class Attempt:
+    """One INVITE of ours under way. `done` gets the leg or what came instead."""
+
+    def __init__(self, line: Caller, wanted: Wanted, seat: Seat, told: Callable[[int], None]) -> None:
+        self.done: asyncio.Future[SipLeg | NotReached] = asyncio.get_running_loop().create_future()
+        self.seat = seat
+        self.used = False  #: the RTP port went over to a leg
+        self._line = line
+        self._wanted = wanted
+        self._told = told
+        self._call_id = tag() + tag()
+        self._tag = tag()
+        self._seq = 0
+        self._ringing = False
+        self._cancelling = False
+        self._challenged = False
+        self._legs: dict[str, tuple[Request, Peer]] = {}  # ACK by remote tag, for repeated 200s
+        self._request: Request | None = None
+
+    def invite(self, more: Sequence[tuple[str, str]] = ()) -> None:
+        """Send the INVITE, the first time or with credentials."""
+        wanted, peer = self._wanted, self._wanted.peer
+        self._seq += 1
+        contact = self._line.contact(peer)
+        host = contact.rpartition("@")[2].rstrip(">")
+        headers = [
+            ("via", self._line.via(peer, branch())),
+            ("max-forwards", "70"),
+            ("from", f"<sip:{wanted.caller}@{host}>;tag={self._tag}"),
+            ("to", f"<{wanted.uri}>"),
+            ("call-id", self._call_id),
+            ("cseq", f"{self._seq} INVITE"),
+            ("contact", contact),
+            ("allow", ALLOW),
+            *more,
+            ("content-type", "application/sdp"),
+        ]
+        self._request = sip.request("INVITE", wanted.uri, headers, sdp.offer(self.seat.ours))
+        self._line.begin(self, self._request, peer)
+
+    def cancel(self) -> None:
+        """Give it up; CANCEL leaves only after a 1xx (RFC 3261 s 9.1), a 200 crossing it meets ACK and BYE."""
+        if self._cancelling:
+            return
+        self._cancelling = True
+        if self._ringing:
+            self._send_cancel()
+        self._settle(NotReached(NO_ANSWER, "cancelled", outcome(NO_ANSWER)))
+
+    def heard(self, message: Response | None, peer: Peer) -> None:
+        """A response to the INVITE, or None: 32 s of silence."""
+        if message is None:
+            self._settle(NotReached(NO_ANSWER, "no answer at all", TryLater("silence")))
+        elif message.seq != self._seq:
+            return
+        elif message.status < 200:
+            self._progress(message)
+        elif message.status < 300:
+            self._accepted(message, peer)
+        elif message.status in (401, 407) and self._respond(message):
+            return
+        else:
+            self._settle(NotReached(message.status, message.reason, outcome(message.status)))
+
+    # ---- inside
+
+    def _progress(self, message: Response) -> None:
+        first, self._ringing = not self._ringing, True
+        if self._cancelling and first:
+            self._send_cancel()
+        elif message.status > 100 and not self._cancelling:
+            self._told(message.status)
+
+    def _accepted(self, message: Response, peer: Peer) -> None:
+        assert self._request is not None
+        remote = message.to_tag or ""
+        if remote in self._legs:  # the same 200 again: the same ACK again
+            return self._line.plain(*self._legs[remote])
+        dialog = calling(self._request, message, peer)
+        ack = dialog.ack(self._request.seq, self._line.via(peer, branch()))
+        self._legs[remote] = (ack, peer)
+        self._line.plain(ack, peer)
+        agreed = sdp.accept(message.body)
+        leg = self._line.leg_for(dialog, self._wanted, self.seat)
+        if self.done.done() or isinstance(agreed, Unusable):  # another fork won, we gave up, or no common codec
+            leg.decline()
+            return self._settle(NotReached(488, "no codec in common", outcome(488)))
+        self.used = True
+        self._line.adopt(leg)
+        leg.connected(agreed)
+        return self.done.set_result(leg)
+
+    def _respond(self, message: Response) -> bool:
+        """Answer a challenge, once."""
+        wanted = self._wanted
+        asks, says = ("www-authenticate", "authorization")
+        if message.status == 407:
+            asks, says = ("proxy-authenticate", "proxy-authorization")
+        if self._challenged or self._cancelling or wanted.user is None or wanted.password is None:
+            return False
+        value = digest.answer(message.all(asks), wanted.user, wanted.password, "INVITE", wanted.uri)
+        if value is None:
+            return False
+        self._challenged = True
+        self.invite([(says, value)])
+        return True
+
+    def _send_cancel(self) -> None:
+        assert self._request is not None
+        kept = [
+            (key, value) for key, value in self._request.headers if key in ("via", "from", "to", "call-id", "route")
+        ]
+        headers = [*kept, ("max-forwards", "70"), ("cseq", f"{self._request.seq} CANCEL")]
+        request = sip.request("CANCEL", self._request.uri, headers)
+        self._line.begin(self, replace(request), self._wanted.peer)
+
+    def _settle(self, result: NotReached) -> None:
+        if not self.done.done():
+            self.done.set_result(result)
