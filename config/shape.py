@@ -1,8 +1,8 @@
 """Frozen dataclasses read from TOML tables: types, ranges, unknown and missing fields, each fault with file and line.
 
 A field's type is `str int float bool`, a StrEnum, a Literal, `date`, another dataclass, `X | None`, `tuple[X, ...]` or
-`Mapping[str, X]`; `Annotated[X, Range(1, 65535)]` narrows it. A field without default must be given. The key in the file
-is the field's name, or its `metadata["key"]`.
+`Mapping[str, X]`; `Annotated[X, Range(1, 65535)]` narrows it. A field without default must be given.
+The key in the file is the field's name, or its `metadata["key"]`.
 """
 
 from __future__ import annotations
@@ -83,6 +83,35 @@ def gather(cls: type[T], table: Any, where: Where, faults: list[Fault]) -> T | N
     before = len(faults)
     made = _record(cls, table, where, faults)
     return made if len(faults) == before else None
+
+
+def read_each(cls: type[T], tables: Any, where: Where, named: str | None = None) -> dict[str, T]:
+    """One instance per table of tables, by key; `named`: the field that is given the key. Raises Faults."""
+    faults: list[Fault] = []
+    found = gather_each(cls, tables, where, faults, named)
+    if faults:
+        raise Faults(faults)
+    return found
+
+
+def gather_each(cls: type[T], tables: Any, where: Where, faults: list[Fault], named: str | None = None) -> dict[str, T]:
+    """Like `read_each`, but faults go to the list and what is faulty is left out."""
+    if not isinstance(tables, Mapping):
+        faults.append(where.fault("not-a-table", f"{where.name} must be tables [{where.name}.NAME]"))
+        return {}
+    found: dict[str, T] = {}
+    for key, table in tables.items():
+        if named and isinstance(table, Mapping):
+            if named in table:
+                faults.append(
+                    (where / key / named).fault("unknown-key", f"the table's name is the {named}; take it out")
+                )
+                continue
+            table = {**table, named: key}
+        made = gather(cls, table, where / key, faults)
+        if made is not None:
+            found[key] = made
+    return found
 
 
 def keys(cls: type) -> list[str]:
