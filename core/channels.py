@@ -188,6 +188,21 @@ class DeliveryState(StrEnum):
     EXPIRED = "expired"
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An automatic sentence to somebody who wrote, queued by `Door.tell`; the channel words it when it sends."""
+
+    channel: str
+    ref: str  #: (channel, ref) is queued once only
+    to: str  #: E.164 or mail address
+    key: str  #: a sentence of the channel's own texts
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    line: str | None = None
+    lang: str = "fa"
+    purpose: Purpose = Purpose.STATE
+    ticket: int | None = None
+
+
 # ---------------------------------------------------------------- asking
 
 
@@ -289,6 +304,10 @@ class Door(Protocol):
         """A peer's word about something sent; kept 72 h when its send is not recorded yet."""
         ...
 
+    async def tell(self, note: Note) -> bool:
+        """Queue an automatic sentence; False when (channel, ref) was told before. On disk when it returns."""
+        ...
+
     async def raw(self, channel: str, ref: str, data: bytes, why: str) -> int:
         """Keep raw bytes without a ticket (empty SMS, confidential text, orphan report), readable by no role."""
         ...
@@ -386,6 +405,6 @@ class Measuring(Protocol):
 __all__ = [
     "Act", "Answer", "Asker", "Auto", "Channel", "Clock", "Contact", "ContactKind", "DeliveryState", "Door",
     "Drawer", "Facts", "Gear", "Hint", "HintKind", "Hooked", "Inbound", "KeptFile", "Kind", "Measure", "Measuring",
-    "Outbound", "Outcome", "Purpose", "RawReply", "RawRequest", "Receipt", "Refused", "Say", "Sent", "State",
+    "Note", "Outbound", "Outcome", "Purpose", "RawReply", "RawRequest", "Receipt", "Refused", "Say", "Sent", "State",
     "Trust", "TryLater", "Unknown", "Words",
 ]  # fmt: skip

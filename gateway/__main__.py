@@ -1,0 +1,178 @@
+"""The command line: `pasokh demo | serve | check | migrate | route | call | bench`. Only argument reading lives here."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway import loop
+
+FAULT = 2  # exit status for a wrong setting or a taken port, after one sentence per fault
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Read the words, run the command, return its exit status."""
+    parser = _parser()
+    options = parser.parse_args(words)
+    logging.basicConfig(level=options.log.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    return int(options.run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pasokh",
+        description="Pasokh: citizens phone, text, write or walk in; one ticket, one code, one answer back.",
+    )
+    parser.add_argument("--log", default="warning", choices=["debug", "info", "warning", "error"], help="log level")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_demo, _serve, _check, _migrate, _route, _call, _bench):
+        add(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, sentence: str, run: Callable[[argparse.Namespace], int]) -> Any:
+    parser = commands.add_parser(name, help=sentence, description=sentence)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _demo(commands: Any) -> None:
+    parser = _command(commands, "demo", "Run the whole system on loopback with a sample agency.", _run_demo)
+    parser.add_argument("--dir", type=Path, default=Path(".demo"), help="folder for all data (default .demo)")
+    for name, port, what in (
+        ("web", 8080, "portal, console and API"),
+        ("sip", 5060, "phone line (UDP)"),
+        ("smtp", 2525, "letters in"),
+        ("sms", 8443, "made-up Kavenegar (TLS)"),
+        ("world", 8081, "handset and mailbox pages"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=port, help=f"{what}: port (default {port}, 0 = any free)")
+    parser.add_argument("--rtp", type=_range, default=(20000, 20999), metavar="A-B", help="RTP ports (20000-20999)")
+    parser.add_argument("--json", action="store_true", help="print one JSON line when ready, nothing else")
+    parser.add_argument("--database", help="PostgreSQL URL instead of SQLite in the folder")
+
+
+def _serve(commands: Any) -> None:
+    parser = _command(commands, "serve", "Run the system from its configuration, for real use.", _run_serve)
+    _site(parser)
+    parser.add_argument("--data", type=Path, required=True, help="folder for store, files, keys and spools")
+    parser.add_argument("--database", help="PostgreSQL URL instead of SQLite in the data folder")
+
+
+def _check(commands: Any) -> None:
+    parser = _command(commands, "check", "Check all configuration without starting anything.", _run_check)
+    _site(parser)
+
+
+def _migrate(commands: Any) -> None:
+    parser = _command(commands, "migrate", "Bring a store's tables to this version.", _run_migrate)
+    parser.add_argument("database", help="sqlite:///path or postgresql://user@host/name")
+
+
+def _route(commands: Any) -> None:
+    parser = _command(commands, "route", "Show which unit a text would go to, and by which rule.", _run_route)
+    _site(parser)
+    parser.add_argument("text", help="the citizen's words")
+    parser.add_argument("--channel", default="web", help="phone, sms, mail, web, desk (default web)")
+    parser.add_argument("--to", default="", help="the address or number it came to")
+
+
+def _call(commands: Any) -> None:
+    parser = _command(commands, "call", "A small telephone: call a SIP address, press keys, speak, listen.", _run_call)
+    from ivr import phone
+
+    phone.add_arguments(parser)
+
+
+def _bench(commands: Any) -> None:
+    parser = _command(commands, "bench", "Print figures beside their peers (from a checkout).", _run_bench)
+    parser.add_argument("names", nargs="*", help="which ones; all when empty")
+
+
+def _site(parser: Any) -> None:
+    parser.add_argument("--config", type=Path, help="folder of the site's own files, laid over the shipped ones")
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of ports like 20000-20999")
+    return int(first), int(last)
+
+
+# ---------------------------------------------------------------- running
+
+
+def _under_loop(main: Coroutine[Any, Any, int]) -> int:
+    """Run to the end on our loop, with Twisted as its guest."""
+    with asyncio.Runner(loop_factory=loop.new) as runner:
+        return runner.run(_as_host(main))
+
+
+async def _as_host(main: Coroutine[Any, Any, int]) -> int:
+    loop.guest(asyncio.get_running_loop())
+    try:
+        return await main
+    finally:
+        loop.stop_guest()
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    from gateway import demo
+
+    return _under_loop(demo.run(options))
+
+
+def _run_serve(options: argparse.Namespace) -> int:
+    from gateway import serve
+
+    return _under_loop(serve.run(options))
+
+
+def _run_check(options: argparse.Namespace) -> int:
+    from gateway import serve
+
+    faults = serve.check(options.config)
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not faults:
+        print("no faults")
+    return FAULT if faults else 0
+
+
+def _run_migrate(options: argparse.Namespace) -> int:
+    from core import migrations
+
+    print(migrations.migrate(options.database))
+    return 0
+
+
+def _run_route(options: argparse.Namespace) -> int:
+    from gateway import serve
+
+    print(serve.explain_route(options.config, options.text, options.channel, options.to))
+    return 0
+
+
+def _run_call(options: argparse.Namespace) -> int:
+    from ivr import phone
+
+    return _under_loop(phone.run(options))
+
+
+def _run_bench(options: argparse.Namespace) -> int:
+    try:
+        from tests.bench import __main__ as bench
+    except ImportError:
+        print("the benchmarks run from a checkout: make bench", file=sys.stderr)
+        return FAULT
+    return bench.main(options.names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

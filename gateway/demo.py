@@ -1,0 +1,226 @@
+"""The demo: the whole system on loopback with a sample agency and a made-up outside world as its child.
+
+Everything it needs to remember lies in its folder; a second start finds it, also after kill -9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from core.people import set_password, token_for
+from gateway import supervise, wiring
+
+DRAIN = 3.0  # seconds calls in progress get at a stop
+PATIENCE = 5.0  # seconds a port may still be held by a process that is ending
+READY = 20.0  # seconds the made-up world may take to start
+TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
+PORTS = {"web": TCP, "sip": UDP, "smtp": TCP, "sms": TCP, "world": TCP}
+
+
+class PortTaken(Exception):
+    """A port is in use; the sentence names the option that moves it."""
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Start, say where everything is, run until told to stop. 2 when something is in the way, after a sentence."""
+    signals = supervise.Signals()
+    signals.install()
+    parts = supervise.Parts()
+    try:
+        told = await _start(options, parts)
+    except (PortTaken, wiring.CannotStart) as fault:
+        print(f"pasokh demo: {fault}", file=sys.stderr)
+        await parts.stop(0)
+        return 2
+    print(json.dumps(told, ensure_ascii=False) if options.json else _words(told), flush=True)
+    await supervise.stop_on(signals, parts, DRAIN)
+    return 0
+
+
+async def _start(options: argparse.Namespace, parts: supervise.Parts) -> Mapping[str, Any]:
+    folder: Path = options.dir
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ports = await _ports(options)
+    secret = _kept(folder / "hook.secret", lambda: secrets.token_hex(32))
+    key = _kept(folder / "kavenegar.key", lambda: secrets.token_hex(16))
+    site = wiring.site(None)
+    world = await _world(folder / "world", ports, key, _short_code(site), parts)
+    site = _on_loopback(site, options, ports, world, secret, folder)
+    system = await wiring.start(site, folder, options.database, parts)
+    host, port = world["target"], ports["web"]
+    await _post(host, {"hook": f"http://127.0.0.1:{port}/hooks/sms/main/{secret}", "smtp": f"127.0.0.1:{ports['smtp']}"})
+    return await _told(site, system, ports, world, folder)
+
+
+# ---------------------------------------------------------------- ports
+
+
+async def _ports(options: argparse.Namespace) -> dict[str, int]:
+    return {name: await _port(name, getattr(options, name), kind) for name, kind in PORTS.items()}
+
+
+async def _port(name: str, wanted: int, kind: int) -> int:
+    """The port itself, or a free one for 0. A process that is just ending gets a moment to let go."""
+    ends = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == TCP:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", wanted))
+                return int(probe.getsockname()[1])
+        if asyncio.get_running_loop().time() > ends:
+            raise PortTaken(f"port {wanted} is taken: choose another with --{name} (0 = any free one)")
+        await asyncio.sleep(0.1)
+
+
+# ---------------------------------------------------------------- the made-up world
+
+
+async def _world(
+    folder: Path, ports: Mapping[str, int], key: str, short_code: str, parts: supervise.Parts
+) -> dict[str, str]:
+    """Start it as a child that ends with us; returns what it says when it is ready."""
+    folder.mkdir(parents=True, exist_ok=True)
+    words = ["--dir", str(folder), "--sms", str(ports["sms"]), "--world", str(ports["world"]), "--key", key]
+    words += ["--short-code", short_code, "--with-parent"]
+    root = Path(__file__).resolve().parent.parent
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.worlds", *words, cwd=root, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    parts.add("world", lambda drain: _end(child))
+    assert child.stdout is not None
+    try:
+        line = await asyncio.wait_for(child.stdout.readline(), READY)
+        return dict(json.loads(line))
+    except (TimeoutError, ValueError):
+        raise wiring.CannotStart("the made-up world did not start; it runs from a checkout only") from None
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(child.wait(), 3)
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+
+
+async def _post(url: str, body: Mapping[str, str]) -> None:
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as answer:
+        answer.raise_for_status()
+
+
+# ---------------------------------------------------------------- the site, moved to loopback
+
+
+def _short_code(site: Any) -> str:
+    return str(site.lines["sms"]["line"]["main"]["number"])
+
+
+def _on_loopback(
+    site: Any, options: argparse.Namespace, ports: Mapping[str, int], world: Mapping[str, str], secret: str, folder: Path
+) -> Any:
+    """The sample agency's lines at the chosen ports, with the made-up world as provider and relay."""
+    first, last = options.rtp
+    changes = {
+        "web": {"bind": f"127.0.0.1:{ports['web']}"},
+        "sms.line.main": {"hook_secret": secret, "poll_s": 5.0, "providers": ["kavenegar"]},
+        "sms.provider.kavenegar": {
+            "kind": "kavenegar",
+            "host": world["kavenegar"],
+            "ca_file": world["ca"],
+            "key_file": str(folder / "kavenegar.key"),
+        },
+        "mail.line.main": {"bind": f"127.0.0.1:{ports['smtp']}", "relay": world["smtp"]},
+        "phone.line.main": {"bind": [f"udp:127.0.0.1:{ports['sip']}"], "rtp": f"{first}-{last}"},
+    }
+    return wiring.moved(site, changes, loopback=True)
+
+
+def _kept(path: Path, make: Any) -> str:
+    """A secret of this demo, made once."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(make())
+    return path.read_text().strip()
+
+
+# ---------------------------------------------------------------- what is told
+
+
+async def _told(
+    site: Any, system: wiring.System, ports: Mapping[str, int], world: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
+    web = f"http://127.0.0.1:{ports['web']}"
+    return {
+        "ready": True,
+        "web": web,
+        "sip": f"sip:{_line_number(site)}@127.0.0.1:{ports['sip']}",
+        "smtp": f"127.0.0.1:{ports['smtp']}",
+        "sms": f"https://{world['kavenegar']}",
+        "handset": world["handset"],
+        "mailbox": world["mailbox"],
+        "accounts": await _accounts(site, system, folder),
+        "addresses": wiring.addresses(site),
+    }
+
+
+def _line_number(site: Any) -> str:
+    numbers = site.lines["phone"]["line"]["main"].get("numbers", {})
+    return next((number for number in numbers if number != "*"), "1888")
+
+
+async def _accounts(site: Any, system: wiring.System, folder: Path) -> list[dict[str, str]]:
+    """Passwords and tokens of the made-up staff, made at the first start and kept in the folder."""
+    path = folder / "accounts.json"
+    known: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
+    for member in site.staff:
+        if member.login not in known:
+            password = secrets.token_urlsafe(12)
+            await set_password(system.store, member.login, password)
+            token = await token_for(system.store, member.login, "demo")
+            known[member.login] = {"password": password, "token": token, "role": member.role, "unit": member.unit}
+            _write(path, json.dumps(known, ensure_ascii=False, indent=1))
+    return [{"name": login, **rest} for login, rest in known.items()]
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.touch(mode=0o600)
+    fresh.write_text(text)
+    fresh.rename(path)
+
+
+def _words(told: Mapping[str, Any]) -> str:
+    first = told["addresses"][0]
+    staff = "\n".join(f"    {a['name']:<14} {a['password']}   {a['role']}, {a['unit']}" for a in told["accounts"])
+    return f"""
+Pasokh is running on this machine only.
+
+  portal     {told["web"]}/
+  console    {told["web"]}/console/login
+  phone      {told["sip"]}     (or: .venv/bin/pasokh call {told["sip"]} --help)
+  mail to    {first["email"]}   at {told["smtp"]}, or from the mailbox page
+  mailbox    {told["mailbox"]}
+  handset    {told["handset"]}   (text to {first["shortcode"]})
+  API        {told["web"]}/openapi.json
+
+  staff      name           password
+{staff}
+
+ready: web, phone, sms, mail and desk are up. Ctrl-C stops; the data stays.
+"""

@@ -1,0 +1,78 @@
+"""Gathers the sends of one moment into one call to the provider: at most 20 ms or a full batch.
+
+No number stands twice in a batch: an answer is matched to its text by place and number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from sms.providers import base
+from sms.providers.base import Doubt, Outcome, Provider, Rejected, Text
+
+WAIT = 0.02  # seconds a text waits for company
+
+Waiting = tuple[Text, "asyncio.Future[Outcome]"]
+
+
+class Gather:
+    """One queue a provider."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self._waiting: list[Waiting] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def send(self, text: Text) -> Outcome:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Outcome] = loop.create_future()
+        self._waiting.append((text, done))
+        if len(self._waiting) >= self.provider.caps.max_batch:
+            self._go()
+        elif self._timer is None:
+            self._timer = loop.call_later(WAIT, self._go)
+        return await done
+
+    async def stop(self, drain: float) -> None:
+        """Send what waits, then wait at most `drain` seconds for the answers."""
+        self._go()
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=drain)
+        for call in self._calls:
+            call.cancel()
+
+    def _go(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for batch in _batches(self._waiting, self.provider.caps.max_batch):
+            call = asyncio.ensure_future(self._call(batch))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+        self._waiting = []
+
+    async def _call(self, batch: Sequence[Waiting]) -> None:
+        try:
+            outcomes = await self.provider.send([text for text, _ in batch])
+        except base.ProviderError as error:
+            outcomes = [Rejected(error)] * len(batch)
+        except asyncio.CancelledError:
+            outcomes = [Doubt(base.Ambiguous("stopped while sending"))] * len(batch)
+        for (_, done), outcome in zip(batch, outcomes, strict=True):
+            if not done.done():
+                done.set_result(outcome)
+
+
+def _batches(waiting: Sequence[Waiting], most: int) -> list[list[Waiting]]:
+    """In order, each number at most once a batch."""
+    batches: list[list[Waiting]] = []
+    for item in waiting:
+        for batch in batches:
+            if len(batch) < most and all(item[0].to != other[0].to for other in batch):
+                batch.append(item)
+                break
+        else:
+            batches.append([item])
+    return batches

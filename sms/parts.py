@@ -1,0 +1,62 @@
+"""How many parts a text takes on the air, before anybody sends it. Pure.
+
+GSM 03.38 packs 160 characters alone or 153 a part; anything outside its alphabet makes the whole text UCS-2:
+70 alone or 67 a part (3GPP TS 23.038, 23.040 s 9.2.3.24).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import regex
+
+from core.channels import Measure
+
+BASIC = set(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+EXTENDED = set("^{}[]~\\|€\f")  # an escape and a septet: two units
+SIZES = {"gsm7": (160, 153), "ucs2": (70, 67)}  # units alone; a part of several with an 8-bit reference
+
+
+def measure(text: str) -> Measure:
+    """Coding, units, parts and what is left in the last part."""
+    coding = "gsm7" if all(c in BASIC or c in EXTENDED for c in text) else "ucs2"
+    alone, each = SIZES[coding]
+    units = sum(map(_cost(coding), text))
+    if units <= alone:
+        return Measure(coding, units, 1, alone - units)
+    fill = _fill(text, coding, each)
+    return Measure(coding, units, len(fill), each - fill[-1])
+
+
+def _cost(coding: str) -> Callable[[str], int]:
+    if coding == "gsm7":
+        return lambda c: 2 if c in EXTENDED else 1
+    return lambda c: 2 if ord(c) > 0xFFFF else 1
+
+
+def _fill(text: str, coding: str, each: int) -> list[int]:
+    """Units in each part; a cluster (surrogates, ZWNJ, harakat) or an escape pair is never cut."""
+    cost, parts = _cost(coding), [0]
+    for cluster in _clusters(text, coding, each, cost):
+        size = sum(map(cost, cluster))
+        if parts[-1] + size > each:
+            parts.append(0)
+        parts[-1] += size
+    return parts
+
+
+def _clusters(text: str, coding: str, each: int, cost: Callable[[str], int]) -> Iterator[str]:
+    if coding == "gsm7":
+        yield from text
+        return
+    for cluster in regex.findall(r"\X", text):
+        yield from [cluster] if sum(map(cost, cluster)) <= each else cluster
+
+
+def compact(text: str) -> str:
+    """Without ZWNJ, tatweel, harakat and bidi marks, but only where that saves a part."""
+    short = regex.sub(r"[\u200c\u0640\u064b-\u0652\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", text)
+    return short if measure(short).parts < measure(text).parts else text

@@ -1,0 +1,222 @@
+"""Kavenegar as a provider: batches with our local ids, look-up by local id, polling, call-backs, its return codes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from core import phones
+from core.channels import DeliveryState, RawRequest
+from sms.providers import base
+from sms.providers.base import Accepted, Arrival, Caps, Doubt, Outcome, ProviderError, Rejected, Report, Text
+from sms.providers.kavenegar_client import Client, Line, under
+from sms.settings import ProviderSettings
+
+DEADLINE = 20.0  # seconds a whole call may take; the client's own time-outs are per read
+CUT = 5.0  # seconds a cut call may still take to come back
+
+#: return code → error; what is not listed is Ambiguous (402 and 5xx among them)
+CODES: Mapping[int, Callable[[int], ProviderError]] = {
+    409: lambda c: base.Throttled("busy", c),
+    429: lambda c: base.Throttled("too fast", c, 60),
+    451: lambda c: base.Throttled("too fast", c, 60),
+    **dict.fromkeys((401, 403, 407, 412, 416, 426, 427, 501), lambda c: base.LinePaused("account or line", c)),
+    418: lambda c: base.NoCredit("no credit", c),
+    411: lambda c: base.BadRecipient("receptor", c),
+    **dict.fromkeys((413, 417, 420, 422, 424, 428, 431, 432), lambda c: base.BadContent("content", c)),
+    **dict.fromkeys((400, 404, 405, 406, 414, 415, 419, 604, 607), lambda c: base.Bug("request", c)),
+}
+STATES = {
+    4: DeliveryState.SENT,
+    5: DeliveryState.SENT,
+    6: DeliveryState.FAILED,
+    10: DeliveryState.DELIVERED,
+    11: DeliveryState.UNDELIVERED,
+    13: DeliveryState.CANCELLED,
+    14: DeliveryState.BLOCKED,
+}
+UNKNOWN = 100
+HALVED = (base.BadRecipient, base.BadContent, base.Bug)  # a whole batch refused for one of it
+
+
+class Kavenegar:
+    """The owner's provider, through the real `kavenegar` client in a small thread pool."""
+
+    caps = Caps(max_batch=200, max_chars=900, keyed=True, find_for=12 * 3600, find_batch=500, inbound=True)
+
+    def __init__(self, name: str, settings: ProviderSettings) -> None:
+        self.name = name
+        self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix=f"sms-{name}")
+        key = Path(settings.key_file).read_text().strip()
+        self._client = Client(key, settings.host, settings.ca_file, settings.workers)
+
+    async def start(self) -> None:
+        """Nothing to open: calls are made one by one."""
+
+    async def stop(self, drain: float) -> None:
+        self._client.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # ---- out
+
+    async def send(self, batch: Sequence[Text]) -> Sequence[Outcome]:
+        """One call; a batch that is refused whole is halved until the bad one stands alone."""
+        try:
+            entries = await self._ask("sms", "sendarray", _array(batch))
+        except HALVED as error:
+            return [Rejected(error)] if len(batch) == 1 else await self._halves(batch)
+        except base.Ambiguous as error:
+            return [Doubt(error)] * len(batch)
+        except ProviderError as error:
+            return [Rejected(error)] * len(batch)
+        return _matched(batch, _rows(entries))
+
+    async def _halves(self, batch: Sequence[Text]) -> Sequence[Outcome]:
+        middle = len(batch) // 2
+        return [*await self.send(batch[:middle]), *await self.send(batch[middle:])]
+
+    async def find(self, keys: Sequence[int]) -> Mapping[int, Accepted | None]:
+        form = {"localid": ",".join(map(str, keys))}
+        found: dict[int, Accepted | None] = dict.fromkeys(keys)
+        for row in _rows(await self._ask("sms", "statuslocalmessageid", form)):
+            key, ref = _number(row.get("localid")), _number(row.get("messageid"))
+            if key in found and ref and _number(row.get("status")) != UNKNOWN:
+                found[key] = Accepted(str(ref))
+        return found
+
+    # ---- in
+
+    async def poll(self, line: str, again: bool) -> Sequence[Arrival]:
+        """`receive` marks as read; what was read within 48 h comes back by `inboxpaged`, page by page."""
+        if not again:
+            rows = _rows(await self._ask("sms", "receive", {"linenumber": line, "isread": 0}))
+            return [_arrival(row) for row in rows]
+        return [_arrival(row) for row in await self._pages(line)]
+
+    async def _pages(self, line: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for page in range(1, 51):
+            form = {"linenumber": line, "isread": 1, "pagenumber": page}
+            got = _rows(await self._ask("sms", "inboxpaged", form))
+            rows += got
+            if len(got) < 200:
+                break
+        return rows
+
+    def read_push(self, request: RawRequest) -> Sequence[Arrival | Report]:
+        """A text (`from`, `to`, `message`, `messageid`) or a report (`messageid`, `status`), by query, form or JSON."""
+        row = _fields(request)
+        if "status" in row and "message" not in row:
+            ref, status = _number(row.get("messageid")), _number(row.get("status"))
+            if not ref or status is None:
+                raise ValueError("report without messageid or status")
+            return [Report(str(ref), STATES.get(status), row.get("statustext", ""))]
+        if not (row.get("from") or row.get("sender")) or "message" not in row:
+            raise ValueError("push without sender or message")
+        return [_arrival(row)]
+
+    # ---- the wire
+
+    async def _ask(self, scope: str, method: str, form: dict[str, Any]) -> Any:
+        line = Line()
+        call = asyncio.get_running_loop().run_in_executor(self._pool, self._call, line, scope, method, form)
+        done, _ = await asyncio.wait({call}, timeout=DEADLINE)
+        if not done:
+            line.cut()
+            await asyncio.wait({call}, timeout=CUT)
+        if line.cut_off:
+            call.add_done_callback(lambda f: f.cancelled() or f.exception())
+            raise base.Ambiguous("no whole answer in time")
+        status, entries = call.result()
+        if status != 200:
+            raise _error(status)
+        return entries
+
+    def _call(self, line: Line, scope: str, method: str, form: dict[str, Any]) -> tuple[int, Any]:
+        under(line)
+        return self._client.ask(scope, method, form)
+
+
+def _error(status: int) -> ProviderError:
+    make = CODES.get(status)
+    return make(status) if make else base.Ambiguous("return code", status)
+
+
+def _array(batch: Sequence[Text]) -> dict[str, Any]:
+    return {
+        "receptor": json.dumps([_national(text.to) for text in batch]),
+        "sender": json.dumps([text.line for text in batch]),
+        "message": json.dumps([text.text for text in batch], ensure_ascii=False),
+        "localmessageids": json.dumps([text.key for text in batch]),
+    }
+
+
+def _national(number: str) -> str:
+    """E.164 → 09…, as the provider writes receptors."""
+    return "0" + number.removeprefix("+98") if number.startswith("+98") else number
+
+
+def _rows(entries: Any) -> list[dict[str, Any]]:
+    """`entries` is a list, one dict, or null."""
+    if isinstance(entries, dict):
+        return [entries]
+    return [row for row in entries or [] if isinstance(row, dict)]
+
+
+def _matched(batch: Sequence[Text], rows: Sequence[dict[str, Any]]) -> list[Outcome]:
+    """Answers carry no local id: by place *and* receptor, else in doubt."""
+    if len(rows) != len(batch):
+        return [Doubt(base.Ambiguous("answer of another length"))] * len(batch)
+    return [_outcome(text, row) for text, row in zip(batch, rows, strict=True)]
+
+
+def _outcome(text: Text, row: dict[str, Any]) -> Outcome:
+    ref = _number(row.get("messageid"))
+    if phones.parse(str(row.get("receptor", ""))) != text.to or not ref:
+        return Doubt(base.Ambiguous("answer for another number"))
+    status = _number(row.get("status"))
+    if status == 14:
+        return Rejected(base.Blocked("recipient blocks", 14))
+    if status in (6, 13):
+        return Rejected(base.BadContent("failed", status))
+    return Accepted(str(ref), cost=_number(row.get("cost")))
+
+
+def _arrival(row: Mapping[str, Any]) -> Arrival:
+    sender = str(row.get("from") or row.get("sender") or "")
+    ref = _number(row.get("messageid"))
+    at = _number(row.get("date"))
+    to = str(row.get("to") or row.get("receptor") or "")
+    return Arrival(str(ref) if ref else None, sender, to, str(row.get("message", "")), at * 1000 if at else None)
+
+
+def _fields(request: RawRequest) -> dict[str, str]:
+    """Query, then body; names folded. Raises ValueError when the body is none of form or JSON."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    fields = dict(request.query)
+    text = request.body.decode("utf-8")
+    if kind == "application/json" and text:
+        got = json.loads(text)
+        if not isinstance(got, dict):
+            raise ValueError("JSON body is no object")
+        fields |= {str(k): "" if v is None else str(v) for k, v in got.items()}
+    elif text:
+        fields |= dict(parse_qsl(text, keep_blank_values=True))
+    return {name.strip().lower(): value for name, value in fields.items()}
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def make(name: str, settings: ProviderSettings) -> Kavenegar:
+    """What `kind = "kavenegar"` in lines.toml stands for."""
+    return Kavenegar(name, settings)

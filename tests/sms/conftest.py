@@ -1,0 +1,54 @@
+"""The words of the shipped texts, for tables of readings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from config.faults import Fault
+from config.read import SEEDS
+from config.texts import Texts, read_texts
+from sms import keywords
+from sms.channel import LANGS, _vocabulary
+from sms.providers.kavenegar import Kavenegar
+from sms.settings import ProviderSettings
+from tests.worlds import kavenegar as world
+
+
+@pytest.fixture(scope="session")
+def texts() -> Texts:
+    faults: list[Fault] = []
+    return read_texts([SEEDS / "texts"], LANGS, faults)
+
+
+@pytest.fixture(scope="session")
+def words(texts: Texts) -> keywords.Vocabulary:
+    return _vocabulary(texts)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def network(tmp_path: Path) -> AsyncIterator[world.Network]:
+    """The made-up provider over TLS on a free port; `network.host` says where."""
+    network = world.Network(tmp_path / "world", "made-up-key")
+    context, network.authority = world.certificate(tmp_path)
+    runner = web.AppRunner(world.application(network), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    network.host = f"127.0.0.1:{runner.addresses[0][1]}"
+    yield network
+    await runner.cleanup()
+    await network.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def provider(network: world.Network, tmp_path: Path) -> AsyncIterator[Kavenegar]:
+    """The real client against it."""
+    key = tmp_path / "key"
+    key.write_text("made-up-key\n")
+    made = Kavenegar("k", ProviderSettings("kavenegar", str(key), network.host, str(network.authority)))
+    yield made
+    await made.stop(0)
