@@ -1,0 +1,303 @@
+"""The SIP line's rows over a real UDP socket: what comes in, what we do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ivr.leg import HungUp, Pressed
+from ivr.media import messages as media
+from ivr.settings import Peer
+from ivr.sip import message as sip
+from tests.ivr.sip.house import OFFER, Phone, house, until
+
+
+async def test_a_caller_hears_the_line_and_hangs_up(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            first = await phone.hear()
+            assert first.status == 100
+            answer = await phone.final()
+            assert answer.status == 200 and b"m=audio 30000 RTP/AVP 8 96" in answer.body
+            phone.say(phone.make("ACK", to_tag=answer.to_tag, branch="ack"))
+            await until(lambda: home.answered)
+            added = home.plane.of(media.Add)[0].media
+            assert (added.law, added.peer, added.event_type, added.port) == ("pcma", ("127.0.0.1", 40000), 96, 30000)
+            phone.say(phone.make("BYE", to_tag=answer.to_tag, seq=2, branch="bye"))
+            assert (await phone.final()).status == 200
+            await until(lambda: home.events == [HungUp("caller")])
+            await until(lambda: home.line.calls == 0)
+            assert home.plane.ports.out == 0
+            assert home.legs[0].number == "+989120000000" and not home.legs[0].asserted
+
+
+async def test_a_stranger_meets_silence_and_is_counted(reactor):
+    async with house(reactor, peer=(Peer("trunk", allow=("127.0.0.1/32",)),)) as home:
+        with Phone(home.line.port, "127.0.0.2") as scanner:
+            scanner.say(scanner.make("OPTIONS"))
+            scanner.say(scanner.make("INVITE", OFFER))
+            await until(lambda: home.line.counts["outside"] == 2)
+            assert await scanner.silence() and not home.legs
+
+
+async def test_options_tells_what_we_take_and_503_when_draining(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("OPTIONS"))
+            answer = await phone.final()
+            assert answer.status == 200 and "INVITE" in answer.all("allow") and answer.get("accept") == "application/sdp"
+            home.line.draining = True
+            phone.say(phone.make("OPTIONS", branch="two", call="b"))
+            assert (await phone.final()).status == 503
+
+
+REFUSALS = [
+    ("REGISTER", {}, 405), ("SUBSCRIBE", {}, 405), ("PUBLISH", {}, 405), ("WINK", {}, 501), ("REFER", {}, 603),
+    ("INVITE", {"uri": "soap.beep://x"}, 416), ("INVITE", {"hops": 0}, 483), ("BYE", {}, 481), ("INFO", {}, 481),
+    ("CANCEL", {}, 481), ("BYE", {"to_tag": "wrong"}, 481), ("INVITE", {"to_tag": "wrong"}, 481),
+    ("INVITE", {"more": ("Require: 100rel, replaces",)}, 420), ("INVITE", {"body": b"hi"}, 488),
+    ("INVITE", {"body": b"<x/>", "more": ("Content-Type: text/xml",)}, 415),
+    ("INVITE", {"uri": "sip:9@127.0.0.1"}, 404), ("INVITE", {"hops": -1}, 400),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "changes", "status"), REFUSALS)
+async def test_a_request_that_breaks_a_rule_gets_its_answer(reactor, method, changes, status):
+    async with house(reactor, numbers={"1888": "main"}) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make(method, **changes))
+            answer = await phone.final()
+            assert answer.status == status
+            if status == 420:
+                assert answer.get("unsupported") == "100rel, replaces"
+            if status in (405, 501):
+                assert "INVITE" in answer.all("allow")
+            assert home.plane.ports.out == 0 and not home.legs
+
+
+async def test_a_g729_only_caller_is_told_so(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER.replace(b"8 0 96", b"18 96")))
+            answer = await phone.final()
+            assert answer.status == 488 and (answer.get("warning") or "").startswith("305")
+            assert home.plane.ports.out == 0
+
+
+async def test_the_same_invite_again_gets_the_same_200_and_no_second_call(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            answer = await phone.final()
+            phone.say(phone.make("INVITE", OFFER))
+            await phone.final()
+            assert phone.raw[-1] == phone.raw[-2] and len(home.legs) == 1
+            phone.say(phone.make("ACK", to_tag=answer.to_tag, branch="ack"))
+            await until(lambda: home.answered)
+
+
+async def test_the_200_is_repeated_until_its_ack(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            answer = await phone.final()
+            began = asyncio.get_running_loop().time()
+            await phone.final()
+            assert 0.4 < asyncio.get_running_loop().time() - began < 0.9 and phone.raw[-1] == phone.raw[-2]
+            phone.say(phone.make("ACK", to_tag=answer.to_tag, branch="ack"))
+            await until(lambda: home.answered)
+            assert await phone.silence(1.3)
+
+
+async def test_the_same_call_by_another_way_is_a_loop(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            await phone.final()
+            phone.say(phone.make("INVITE", OFFER, branch="other"))
+            assert (await phone.final()).status == 482 and len(home.legs) == 1
+
+
+async def test_cancel_ends_a_call_that_was_not_answered(reactor):
+    async with house(reactor, answers=False) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            assert (await phone.hear()).status == 100
+            phone.say(phone.make("CANCEL"))
+            answers = {(await phone.final()).status, (await phone.final()).status}
+            assert answers == {200, 487}
+            phone.say(phone.make("ACK"))
+            await until(lambda: home.events == [HungUp("caller")])
+            assert home.plane.ports.out == 0 and not await home.legs[0].answer()
+            await until(lambda: home.line.calls == 0)
+
+
+async def test_cancel_after_the_answer_changes_nothing(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect()
+            phone.say(phone.make("CANCEL"))
+            assert (await phone.final()).status == 200
+            assert await phone.silence() and home.line.calls == 1
+            phone.say(phone.make("BYE", to_tag=tag, seq=2, branch="bye"))
+            assert (await phone.final()).status == 200
+
+
+async def test_a_low_sequence_number_gets_500_and_the_call_goes_on(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect(seq=5)
+            phone.say(phone.make("BYE", to_tag=tag, seq=4, branch="bye"))
+            assert (await phone.final()).status == 500 and home.line.calls == 1
+
+
+async def test_hold_and_back(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect()
+            wanted = [(b"a=sendonly", b"a=recvonly"), (b"a=inactive", b"a=inactive"), (b"a=sendrecv", b"a=sendrecv")]
+            for seq, (theirs, ours) in enumerate(wanted, 2):
+                body = OFFER.replace(b"a=sendrecv", theirs)
+                phone.say(phone.make("INVITE", body, to_tag=tag, seq=seq, branch=f"hold{seq}"))
+                answer = await phone.final()
+                assert answer.status == 200 and ours in answer.body
+                phone.say(phone.make("ACK", to_tag=tag, seq=seq, branch=f"ack{seq}"))
+                await until(lambda: home.legs[0].dialog.unacked is None)
+            changes = [(c.media.sending, c.media.receiving) for c in home.plane.of(media.Change)]
+            assert changes == [(False, True), (False, False), (True, True)]
+            held = OFFER.replace(b"c=IN IP4 127.0.0.1", b"c=IN IP4 0.0.0.0")
+            phone.say(phone.make("INVITE", held, to_tag=tag, seq=9, branch="old"))
+            assert b"a=recvonly" in (await phone.final()).body
+            assert home.plane.of(media.Change)[-1].media.peer is None
+
+
+async def test_a_useless_re_invite_gets_488_and_the_call_goes_on(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect()
+            phone.say(phone.make("INVITE", OFFER.replace(b"8 0", b"18 4"), to_tag=tag, seq=2, branch="re"))
+            assert (await phone.final()).status == 488
+            phone.say(phone.make("ACK", to_tag=tag, seq=2, branch="re"))
+            phone.say(phone.make("BYE", to_tag=tag, seq=3, branch="bye"))
+            assert (await phone.final()).status == 200
+
+
+async def test_an_invite_without_offer_is_offered_one(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE"))
+            answer = await phone.final()
+            assert b"RTP/AVP 8 0 101" in answer.body
+            phone.say(phone.make("ACK", OFFER.replace(b"8 0 96", b"0"), to_tag=answer.to_tag, branch="ack"))
+            await until(lambda: home.answered)
+            assert home.plane.of(media.Add)[0].media.law == "pcmu"
+
+
+async def test_an_offer_of_ours_without_an_answer_is_bye(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE"))
+            answer = await phone.final()
+            phone.say(phone.make("ACK", to_tag=answer.to_tag, branch="ack"))
+            assert (await phone.request("BYE")).to_tag == "theirs"
+            await until(lambda: home.answered is False)
+
+
+async def test_keys_by_info_count_until_a_telephone_event_came(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect()
+            relay = ("Content-Type: application/dtmf-relay",)
+            phone.say(phone.make("INFO", b"Signal=5\r\nDuration=160", tag, 2, "i2", more=relay))
+            assert (await phone.final()).status == 200
+            await until(lambda: home.events == [Pressed("5")])
+            home.plane.tell(media.KeySeen(home.legs[0].row, "7"))
+            phone.say(phone.make("INFO", b"Signal=7", tag, 3, "i3", more=relay))
+            assert (await phone.final()).status == 200
+            phone.say(phone.make("INFO", b"hello", tag, 4, "i4", more=("Content-Type: text/plain",)))
+            assert (await phone.final()).status == 415
+            assert home.events == [Pressed("5"), Pressed("7")]
+
+
+async def test_a_call_without_sound_ends_with_bye_after_its_recording(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            await phone.connect()
+            await until(lambda: home.answered)
+            home.plane.tell(media.Lost(home.legs[0].row))
+            bye = await phone.request("BYE")
+            phone.say(sip.write(sip.reply(bye, 200)))
+            await until(lambda: home.events == [HungUp("no_media")])
+
+
+async def test_over_max_calls_is_503_and_running_calls_are_untouched(reactor):
+    async with house(reactor, max_calls=1) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect()
+            phone.say(phone.make("INVITE", OFFER, call="b"))
+            answer = await phone.final()
+            assert answer.status == 503 and 5 <= int(answer.get("retry-after") or 0) <= 15
+            phone.say(phone.make("ACK", call="b", to_tag=answer.to_tag or ""))
+            phone.say(phone.make("BYE", to_tag=tag, seq=2, branch="bye"))
+            assert (await phone.final()).status == 200
+
+
+async def test_over_the_rate_and_without_ports_is_503(reactor):
+    async with house(reactor, burst=3, per_second=1) as home:
+        with Phone(home.line.port) as phone:
+            statuses = []
+            for call in "abcde":
+                phone.say(phone.make("INVITE", OFFER, call=call))
+                statuses.append((await phone.final()).status)
+            assert statuses == [200, 200, 200, 503, 503]
+    async with house(reactor, room=0) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            assert (await phone.final()).status == 503
+
+
+async def test_only_a_trusted_peer_can_assert_a_number(reactor):
+    more = ('P-Asserted-Identity: "علی" <sip:+982133330000@example.ir>',)
+    for trusted, number in ((True, "+982133330000"), (False, "+989120000000")):
+        peer = Peer("trunk", allow=("127.0.0.1/32",), asserts_identity=trusted)
+        async with house(reactor, peer=(peer,)) as home:
+            with Phone(home.line.port) as phone:
+                await phone.connect(more=more)
+                assert (home.legs[0].number, home.legs[0].asserted) == (number, trusted)
+
+
+@pytest.mark.parametrize("sender", ["<sip:anonymous@anonymous.invalid>", "<sip:12345@example.ir>", "Ali <sip:ali@x.ir>"])
+async def test_no_number_is_no_number(reactor, sender):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            await phone.connect(sender=sender)
+            assert home.legs[0].number is None
+
+
+async def test_stopping_lets_calls_drain_then_says_goodbye(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            await phone.connect()
+            await until(lambda: home.answered)
+            stopping = asyncio.get_running_loop().create_task(home.line.stop(0.1))
+            phone_new = phone.make("INVITE", OFFER, call="b")
+            await asyncio.sleep(0)
+            phone.say(phone_new)
+            assert (await phone.final()).status == 503
+            bye = await phone.request("BYE")
+            phone.say(sip.write(sip.reply(bye, 200)))
+            await stopping
+            assert home.events == [HungUp("drain")]
+
+
+async def test_noise_is_dropped_and_counted(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            for noise in (b"\r\n\r\n", b"\0\0\0\0", b"\xff" * 900, b"GET / HTTP/1.1\r\n\r\n", b"SIP/2.0 999 x\r\n\r\n"):
+                phone.say(noise)
+            await until(lambda: home.line.counts["noise"] == 5)
+            assert await phone.silence()
+            phone.say(phone.make("OPTIONS"))
+            assert (await phone.final()).status == 200
