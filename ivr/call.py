@@ -1,0 +1,396 @@
+"""One call: what the leg hears goes into the walk, what the walk wants is done. All on the loop's thread.
+
+The order that nothing accepted is lost by: note → sound (spooled by the media plane) → keep → take → receipt → the
+spool's files go → only then the code is spoken. Whatever is cut off before the receipt is found in the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.channels import Act, Answer, Asker, Clock, Contact, ContactKind, Door, Receipt, Say, State
+from core.errors import Busy, Guarded, Locked, NotFound, PasokhError, WrongState
+from ivr import leg as legs
+from ivr import steps
+from ivr.leg import Leg
+from ivr.menu import Menus
+from ivr.sounds import Sounds
+from ivr.spool import LEAST, Note, Spool, hand_over, message
+from ivr.steps import Item
+from ivr.walk import Walk, step
+
+log = logging.getLogger(__name__)
+WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds between tries while the store is busy
+UNANSWERED = frozenset({State.HELD, State.NEW, State.OPEN, State.ASKED, State.OUTSIDE, State.APPROVAL, State.DISPUTED})
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all calls share."""
+
+    door: Door
+    menus: Menus
+    say: Say
+    sounds: Sounds
+    spool: Spool
+    clock: Clock
+    lang: str = "fa"
+    hours: Callable[[int], tuple[bool, bool]] = lambda now: (True, False)  #: (open, holiday) at ms UTC
+    room: Callable[[], bool] = lambda: True  #: is there disk for one more recording?
+    waits: Sequence[float] = WAITS
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamped:
+    """A PlayedOut or Quiet and what it belongs to: void when something else was said or waited for since."""
+
+    event: steps.Event
+    stamp: int
+
+
+class Call:
+    """Runs one leg to its end. `tree` is the menu the dialled number is for."""
+
+    def __init__(self, leg: Leg, house: House, tree: str = "main") -> None:
+        self.leg, self._house = leg, house
+        is_open, holiday = house.hours(house.clock.now())
+        self.walk = Walk(tree, lang=house.lang, open=is_open, holiday=holiday)
+        self._events: asyncio.Queue[steps.Event | _Stamped] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._owed = 0  # recordings and acts on their way to the door
+        self._speaking: asyncio.Task[None] | None = None
+        self._voices: set[asyncio.Task[None]] = set()  # it, and those it waits for
+        self._last_play: int | None = None
+        self._wait: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._turn = 0  # counts what is said and waited for
+        self._recording: str | None = None  # ref of the running recording
+        self._refs: list[str] = []  # recordings that could be messages
+        self._over = False
+
+    async def run(self) -> None:
+        """Answer once the first words are ready, walk until nothing is to be done. Never leaves the leg open."""
+        log.info("call began", extra={"call": self.leg.id, "line": self.leg.line})
+        try:
+            if await self._begin():
+                self._task(self._listen())
+                while not self.walk.done or self._owed:
+                    self._move(await self._events.get())
+        finally:
+            self._close()
+            log.info("call ended", extra={"call": self.leg.id, "line": self.leg.line, "steps": self.walk.step})
+
+    async def _begin(self) -> bool:
+        leg = self.leg
+        self.walk, deeds = step(
+            self._house.menus, self.walk, steps.Started(leg.line, leg.number, leg.asserted, leg.called)
+        )
+        for deed in deeds:
+            if isinstance(deed, steps.Say):
+                await self._house.sounds.warm(list(deed.items), deed.lang)
+        if not await leg.answer():
+            return False
+        self._do(deeds)
+        return True
+
+    async def _listen(self) -> None:
+        """Put what the leg hears among the walk's events."""
+        try:
+            async for event in self.leg.events():
+                match event:
+                    case legs.Pressed(key):
+                        self._events.put_nowait(steps.Key(key))
+                    case legs.PlayedOut(play):
+                        self._heard(play)
+                    case legs.RecordEnded(why, seconds, path):
+                        self._events.put_nowait(steps.Recorded(why, seconds, path))
+                    case legs.HungUp():
+                        break
+        finally:
+            self._over = True
+            if self._recording is not None:  # the leg is gone without a word about its recording: the spool knows
+                self._events.put_nowait(steps.Recorded("hung_up", LEAST, self._house.spool.sound(self._recording)))
+            self._events.put_nowait(steps.Ended("over"))
+
+    def _move(self, event: steps.Event | _Stamped) -> None:
+        if isinstance(event, _Stamped):
+            if event.stamp != self._turn:
+                return
+            event = event.event
+        if isinstance(event, steps.Recorded) and not self._recorded(event):
+            return
+        self.walk, deeds = step(self._house.menus, self.walk, event)
+        self._do(deeds)
+
+    def _recorded(self, event: steps.Recorded) -> bool:
+        """Keep the books of the spool; False for an end that was told already."""
+        ref, self._recording = self._recording, None
+        if ref is None:
+            return False
+        if event.seconds < LEAST:
+            self._house.spool.forget(ref)
+            return True
+        for old in self._refs:  # "again": the newer one stands
+            self._house.spool.forget(old)
+        self._refs = [ref]
+        return True
+
+    # ---------------------------------------------------------------- deeds
+
+    def _do(self, deeds: Sequence[steps.Deed]) -> None:
+        for deed in deeds:
+            match deed:
+                case steps.Say():
+                    self._say(deed)
+                case steps.Hush():
+                    self._hush()
+                case steps.Wait(seconds):
+                    self._wait_for(seconds)
+                case steps.Record():
+                    self._record(deed)
+                case steps.StopRecord():
+                    self.leg.stop_record()
+                case steps.Look():
+                    self._task(self._look(deed))
+                case steps.Take():
+                    self._owed += 1
+                    self._task(self._take(deed))
+                case steps.Hangup():
+                    self.leg.hang_up()
+
+    # ---- speaking
+
+    def _say(self, deed: steps.Say) -> None:
+        if self._over:
+            return
+        self._stop_waiting()
+        before, self._last_play = self._speaking, None
+        self._speaking = self._task(self._speak(deed, before))
+        self._voices.add(self._speaking)
+        self._speaking.add_done_callback(self._voices.discard)
+
+    async def _speak(self, deed: steps.Say, before: asyncio.Task[None] | None) -> None:
+        """Play each run as soon as it is there; the last one's PlayedOut is the end of it all."""
+        if before is not None and not before.done():
+            await asyncio.wait([before])
+        last = None
+        for item in deed.items:
+            async for run in self._house.sounds.runs(item, deed.lang):
+                if run.pcma:
+                    last = self.leg.play([run])
+        if self._speaking is not asyncio.current_task():
+            return  # more follows
+        self._last_play, self._speaking = last, None
+        if last is None:
+            self._silent()
+
+    def _heard(self, play: int) -> None:
+        if play == self._last_play:
+            self._last_play = None
+            self._silent()
+
+    def _silent(self) -> None:
+        """All that was said is heard: now a wait begins to count."""
+        self._events.put_nowait(_Stamped(steps.PlayedOut(), self._turn))
+        if self._wait is not None:
+            self._arm(self._wait)
+
+    def _hush(self) -> None:
+        for voice in self._voices:
+            voice.cancel()
+        self._stop_waiting()
+        self._speaking, self._last_play = None, None
+        if not self._over:
+            self.leg.stop()
+
+    # ---- waiting
+
+    def _wait_for(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._wait = seconds
+        if self._speaking is None and self._last_play is None:
+            self._arm(seconds)
+
+    def _arm(self, seconds: float) -> None:
+        self._wait = None
+        self._timer = asyncio.get_running_loop().call_later(
+            seconds, self._events.put_nowait, _Stamped(steps.Quiet(), self._turn)
+        )
+
+    def _stop_waiting(self) -> None:
+        self._wait, self._turn = None, self._turn + 1
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # ---- recording
+
+    def _record(self, deed: steps.Record) -> None:
+        self._stop_waiting()
+        if self._over:
+            self._events.put_nowait(steps.Ended("over"))
+            return
+        note = self._note(step=self.walk.step)
+        try:
+            if not self._house.room():
+                raise OSError("the disk is nearly full")
+            path = self._house.spool.begin(note)
+        except OSError:
+            log.error("no recording: the disk is full", extra={"call": self.leg.id})
+            self._events.put_nowait(steps.Failed("disk"))
+            return
+        self._recording = note.ref
+        self.leg.record(path, deed.most, deed.silence, deed.ends)
+
+    def _note(self, **more: Any) -> Note:
+        """What is known of the message now."""
+        leg, values = self.leg, self.walk.values
+        act = values.get("act", "new")
+        new = act == Act.NEW
+        known: dict[str, Any] = {
+            "act": act,
+            "kind": values.get("kind") or None if new else None,
+            "unit": values.get("unit") or None if new else None,
+            "code": None if new else values.get("code") or None,
+            "pin": None if new else values.get("pin") or None,
+            "lang": self.walk.lang,
+            "at": self._house.clock.now(),
+            "path": self.walk.path,
+        }
+        who = {"line": leg.line, "called": leg.called, "number": leg.number, "asserted": leg.asserted}
+        return Note(leg.id, **{**who, **known, **more})
+
+    # ---- the door
+
+    async def _take(self, deed: steps.Take) -> None:
+        try:
+            result = await self._taken(deed)
+        finally:
+            self._owed -= 1
+        self._events.put_nowait(result)
+
+    async def _taken(self, deed: steps.Take) -> steps.Event:
+        ref = self._refs.pop() if deed.path is not None and self._refs else None
+        try:
+            note = self._note(step=int(ref.rpartition("-")[2]) if ref else deed.step)
+            if ref is not None:
+                self._house.spool.begin(note)  # kind and unit may have been chosen since; a recovery must say the same
+            receipt = await self._patiently(note, ref is not None)
+        except Busy:
+            log.warning("not taken yet: busy", extra={"call": self.leg.id, "step": deed.step})
+            return steps.Failed("busy")
+        except OSError:
+            log.exception("not taken yet: the disk refuses", extra={"call": self.leg.id, "step": deed.step})
+            return steps.Failed("busy")
+        except PasokhError as error:
+            log.info("not taken", extra={"call": self.leg.id, "step": deed.step, "word": error.word})
+            return self._refused(error, ref)
+        if receipt is None:
+            return steps.Failed("refused")
+        log.info("message taken", extra={"call": self.leg.id, "step": deed.step, "ticket": receipt.ticket})
+        unit = await self._unit_name(receipt.unit) if not self.walk.gone else receipt.unit
+        return steps.Taken(receipt.code, receipt.pin, receipt.unit, {"unit": unit})
+
+    async def _patiently(self, note: Note, sound: bool) -> Receipt | None:
+        """Ask again while the store is busy; the last Busy is the answer."""
+        house = self._house
+        for wait in (*house.waits, None):
+            try:
+                if sound:
+                    return await hand_over(house.door, house.spool, note, house.say)
+                return await house.door.take(message(note, house.say, None))
+            except Busy as busy:
+                if wait is None:
+                    raise
+                await asyncio.sleep(min(wait, busy.after) if busy.after else wait)
+        raise AssertionError("unreachable")
+
+    def _refused(self, error: PasokhError, ref: str | None) -> steps.Failed:
+        """The door will never take it so. Who is still there is told; who is gone left words that must not be lost."""
+        if ref is not None and not (self.walk.gone or self._over):
+            self._house.spool.park(ref)
+        if isinstance(error, WrongState | Guarded):
+            return steps.Failed("state")
+        return steps.Failed("locked" if isinstance(error, Locked) else "refused")
+
+    async def _look(self, deed: steps.Look) -> None:
+        self._events.put_nowait(await self._looked(deed))
+
+    async def _looked(self, deed: steps.Look) -> steps.Found:
+        door, asker = self._house.door, self._asker(deed.pin)
+        try:
+            if deed.what == "unit":
+                found = await door.look_up("unit", deed.key, asker)
+                row = found.rows[0] if found is not None and found.rows else None
+                if row is None:
+                    return steps.Found("none")
+                return steps.Found("found", {"unit": row["slug"]}, (Item("ivr.unit_is", {"unit": row["name"]}),))
+            answer = await door.answer_for(deed.key, asker)
+        except Locked:
+            return steps.Found("locked")
+        except Busy:
+            return steps.Found("busy")
+        except NotFound:
+            return steps.Found("none")
+        return _read_out(answer) if answer is not None else steps.Found("none")
+
+    async def _unit_name(self, slug: str) -> str:
+        try:
+            found = await self._house.door.look_up("unit", slug)
+        except Busy:
+            found = None
+        return str(found.rows[0]["name"]) if found is not None and found.rows else slug
+
+    def _asker(self, pin: str | None) -> Asker:
+        leg = self.leg
+        contact = Contact(ContactKind.PHONE, leg.number, True) if leg.number and leg.asserted else None
+        return Asker("phone", leg.number or leg.id, contact, pin or None)
+
+    # ---- housekeeping
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("call broke", exc_info=error, extra={"call": self.leg.id})
+            self._events.put_nowait(steps.Failed("busy"))
+            self.leg.hang_up()
+
+    def _close(self) -> None:
+        self._stop_waiting()
+        for task in list(self._tasks):
+            task.cancel()
+        if not self._over:
+            self.leg.hang_up()
+
+
+def _read_out(answer: Answer) -> steps.Found:
+    """State, unit and dates; with proof the newest answer too, as words or as the voice it was given in."""
+    facts = {"unit": answer.unit_name, "at": answer.at}
+    items = [Item(f"ivr.state.{answer.state}", facts)]
+    if answer.due_at is not None and answer.state in UNANSWERED:
+        items.append(Item("ivr.due", {"due_at": answer.due_at}))
+    known = {"can": sorted(answer.can), "state": answer.state.value}
+    if not answer.proven:
+        return steps.Found("unproven", known, (*items, Item("ivr.prove")))
+    if answer.reply is None:
+        return steps.Found("waiting", known, (*items, Item("ivr.no_reply_yet")))
+    items.append(Item("ivr.answered_on", {"answered_at": answer.answered_at or answer.reply.at}))
+    if answer.reply.text.strip():
+        items += [Item("ivr.reply"), Item(words=answer.reply.text)]
+    voices = [file.key for file in answer.reply.files if file.type.startswith("audio/")]
+    for key in voices:
+        items += [Item("ivr.reply_voice"), Item(voice=key)]
+    return steps.Found("found", known, tuple(items))
+
+
+__all__ = ["WAITS", "Call", "House"]

@@ -1,0 +1,283 @@
+"""The phone as a channel: lines, media plane, speech and menus put together; every call runs here.
+
+What wiring hands over in `Gear.extra`:
+- `menus`: path → content of the menu files, or `menus_folder`: where `*.toml` lie
+- `texts`: language → key → sentence (left out: `gear.say.words`)
+- `read`: async (key of a kept file) → bytes, for spoken answers
+- `prompts`: folder of recorded prompts, `{lang}/{key}.wav`
+- `units`: slugs a menu may name
+- `where`: place of `[phone]` in lines.toml, for faults
+- `hours`: (ms UTC) → (open, holiday)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from config import shape
+from config.faults import Fault, Faults
+from config.positions import Document, Where
+from core import jalali
+from core.channels import Channel, Clock, Door, Gear, Outbound, Outcome, Refused
+from core.clock import SystemClock
+from core.errors import Busy, PasokhError
+from ivr import menu, spool
+from ivr.call import Call, House
+from ivr.leg import Leg
+from ivr.media.plane import Plane
+from ivr.media.record import share_free
+from ivr.menu import Menus
+from ivr.prompts import Prompts
+from ivr.settings import Line
+from ivr.sounds import Sounds
+from ivr.speech import Speech
+from ivr.spool import Spool
+from ivr.steps import Item
+
+log = logging.getLogger(__name__)
+LEAST_FREE = 0.10  # share of the disk below which nothing new is recorded
+SWEEP = 30.0  # seconds between looks for recordings that were not taken yet
+WIND_UP = 3.0  # seconds a call gets after its hang-up to hand over its recording
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the administrator wrote, read and checked."""
+
+    lines: Mapping[str, Line]
+    menus: Menus
+    langs: tuple[str, ...]
+
+
+class Phone:
+    """All our phone lines. Answers are heard by calling; it calls nobody yet, so `can_send` is False."""
+
+    name = "phone"
+    can_send = False
+    settings = Line
+
+    def __init__(self, gear: Gear, site: Site) -> None:
+        self.site = site
+        self._gear = gear
+        self._clock: Clock = gear.clock or SystemClock()
+        self._zone = str(gear.agency.get("zone") or jalali.ZONE)
+        self._spool = Spool(Path(gear.folder) / "spool")
+        self._speech: Speech | None = None
+        self._house: House | None = None
+        self._plane: Plane | None = None
+        self._lines: list[Any] = []
+        self._calls: dict[str, asyncio.Task[None]] = {}
+        self._work: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    # ---------------------------------------------------------------- the contract
+
+    async def start(self, door: Door) -> None:
+        """Open every line. Raises OSError or ValueError with a sentence naming the setting."""
+        from ivr.sip.line import SipLine  # imports the reactor
+
+        self._open(door)
+        if not self.site.lines:
+            return
+        self._plane = plane = _plane(self.site.lines)
+        plane.start(self._on_events, asyncio.get_running_loop())
+        try:
+            for name, line in self.site.lines.items():
+                opened = SipLine(self._gear.reactor, name, line, plane, self.take_call)
+                opened.start()
+                self._lines.append(opened)
+        except BaseException:
+            await self.stop(0)
+            raise
+        log.info("phone lines open", extra={"lines": list(self.site.lines)})
+
+    async def stop(self, drain: float) -> None:
+        """Answer no new call, give running ones `drain` seconds, see their recordings through, close."""
+        self._stopping = True
+        await asyncio.gather(*(line.stop(drain) for line in self._lines))
+        self._lines.clear()
+        if self._calls:
+            await asyncio.wait(list(self._calls.values()), timeout=WIND_UP)
+        for task in (*self._calls.values(), *self._work):
+            task.cancel()
+        await asyncio.gather(*self._calls.values(), *self._work, return_exceptions=True)
+        if self._plane is not None:
+            await asyncio.to_thread(self._plane.stop)
+            self._plane = None
+        if self._speech is not None:
+            await asyncio.to_thread(self._speech.close)
+            self._speech = None
+
+    async def send(self, message: Outbound) -> Outcome:
+        """Nobody is called; the answer waits for the caller's code."""
+        return Refused("no calls out")
+
+    # ---------------------------------------------------------------- calls
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The UDP port of each open line."""
+        return {line.name: line.port for line in self._lines}
+
+    @property
+    def calls(self) -> int:
+        """Calls that run, or whose recording is on its way to the door."""
+        return len(self._calls)
+
+    def take_call(self, leg: Leg) -> None:
+        """Run a new call to its end; the line gives each one here once."""
+        if self._house is None or self._stopping:
+            leg.hang_up()
+            return
+        tree = getattr(leg, "menu", "") or self.site.lines[leg.line].menu(leg.called) or "main"
+        task = asyncio.get_running_loop().create_task(Call(leg, self._house, tree).run())
+        self._calls[leg.id] = task
+        task.add_done_callback(lambda done: self._call_ended(leg, done))
+
+    def _call_ended(self, leg: Leg, task: asyncio.Task[None]) -> None:
+        self._calls.pop(leg.id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("call broke", exc_info=error, extra={"call": leg.id})
+
+    def _on_events(self, events: Sequence[Any]) -> None:
+        for line in self._lines:
+            line.on_events(events)
+
+    # ---------------------------------------------------------------- putting together
+
+    def _open(self, door: Door) -> None:
+        """Everything but the lines: speech, sounds, and what a crash left in the spool."""
+        gear, extra = self._gear, self._gear.extra
+        self._stopping = False
+        self._speech = Speech(Path(gear.folder) / "speech")
+        prompts = Prompts(gear.say, extra.get("prompts"), self._zone)
+        self._house = House(
+            door=door,
+            menus=self.site.menus,
+            say=gear.say,
+            sounds=Sounds(prompts, self._speech, extra.get("read"), self._today),
+            spool=self._spool,
+            clock=self._clock,
+            lang=self.site.langs[0],
+            hours=extra.get("hours") or (lambda now: (True, False)),
+            room=self._room,
+        )
+        self._task(self._sweep(self._house))
+        self._task(self._warm(self._house))
+
+    async def _sweep(self, house: House) -> None:
+        """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered."""
+        while True:
+            for note in await asyncio.to_thread(self._spool.left, frozenset(self._calls)):
+                if note.call in self._calls:
+                    continue
+                try:
+                    receipt = await spool.recover(house.door, self._spool, note, house.say)
+                except Busy:
+                    break
+                except (PasokhError, OSError):
+                    log.exception("recording stays in the spool", extra={"call": note.call})
+                    continue
+                if receipt is not None:
+                    log.info("recording recovered", extra={"call": note.call, "ticket": receipt.ticket})
+            await asyncio.sleep(SWEEP)
+
+    async def _warm(self, house: House) -> None:
+        """Have what the menus say spoken once, so that nobody waits for the voice."""
+        keys = {node.say for tree in self.site.menus.trees.values() for node in tree.nodes.values() if node.say}
+        for lang in self.site.langs:
+            await house.sounds.warm([Item(key) for key in sorted(keys)], lang)
+
+    def _today(self) -> date:
+        return jalali.local(self._clock.now(), self._zone).date()
+
+    def _room(self) -> bool:
+        return share_free(str(self._spool.folder)) >= LEAST_FREE
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._work_ended)
+
+    def _work_ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("phone's own work broke", exc_info=error)
+
+
+def make(gear: Gear) -> Channel:
+    """The channel of `[phone.line.*]` and the menus. Raises config.Faults naming file, line and remedy."""
+    return Phone(gear, read_site(gear))
+
+
+def read_site(gear: Gear) -> Site:
+    """Lines and menus, checked. Raises config.Faults with every fault."""
+    texts: Mapping[str, Mapping[str, str]] = gear.extra.get("texts") or gear.say.words  # type: ignore[attr-defined]
+    where: Where = gear.extra.get("where") or Where(Document("lines.toml", gear.lines))
+    lines = _lines(gear.lines, where)
+    menus = menu.read(menu_files(gear.extra), texts, gear.extra.get("units"))
+    if not isinstance(menus, Menus):
+        raise Faults(menus)
+    faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
+    if faults:
+        raise Faults(faults)
+    return Site(lines, menus, tuple(texts))
+
+
+def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
+    """The menu files: given as they are, or read from `menus_folder`."""
+    if "menus" in extra:
+        found: Mapping[str, str] = extra["menus"]
+        return found
+    folder = Path(extra["menus_folder"])
+    return {f"menus/{path.name}": path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
+
+
+def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
+    if tables and all(isinstance(line, Line) for line in tables.values()):
+        return dict(tables)
+    faults: list[Fault] = []
+    lines = shape.gather_each(Line, tables.get("line", {}), where / "line", faults)
+    for name, line in lines.items():
+        faults += _checked(line, where / "line" / name)
+    if faults:
+        raise Faults(faults)
+    return lines
+
+
+def _checked(line: Line, where: Where) -> Iterator[Fault]:
+    """What a type cannot say: an address, a range, networks."""
+    checks: Mapping[str, Callable[[], Any]] = {
+        "bind": line.address,
+        "rtp": line.rtp_range,
+        "peer": lambda: [peer.networks() for peer in line.peer],
+    }
+    for key, check in checks.items():
+        try:
+            check()
+        except (ValueError, IndexError) as error:
+            yield (where / key).fault("bad-value", f"{error}; see docs/phone.md")
+
+
+def _numbers(name: str, line: Line, menus: Menus, where: Where) -> list[Fault]:
+    """A dialled number must lead to a menu that is there."""
+    place = where / "line" / name / "numbers"
+    known = ", ".join(sorted(menus.trees))
+    return [
+        (place / number).fault("unknown-menu", f"{number} = {tree!r}; there are menus {known}")
+        for number, tree in line.numbers.items()
+        if tree not in menus.trees
+    ]
+
+
+def _plane(lines: Mapping[str, Line]) -> Plane:
+    """One media plane for all lines; the first one's address and port range count."""
+    line = next(iter(lines.values()))
+    first, _, last = line.rtp.partition("-")
+    return Plane(line.address()[0], int(first), int(last or first), LEAST_FREE)
