@@ -357,7 +357,7 @@ outbox = Table(
     "outbox",
     metadata,
     *_base(),
-    Column("ticket", Big, ForeignKey("ticket.id"), nullable=False),
+    Column("ticket", Big, ForeignKey("ticket.id")),  #: NULL: a sentence to somebody without one
     Column("seq", Integer, nullable=False),  #: order within (ticket, channel)
     Column("message", Big, ForeignKey("message.id")),
     Column("channel", Text, nullable=False),

@@ -424,7 +424,7 @@ def _tables() -> None:
         sa.Column("id", BIG, autoincrement=False, nullable=False),
         sa.Column("agency", sa.SmallInteger(), server_default="1", nullable=False),
         sa.Column("at", BIG, nullable=False),
-        sa.Column("ticket", BIG, nullable=False),
+        sa.Column("ticket", BIG, nullable=True),
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("message", BIG, nullable=True),
         sa.Column("channel", sa.Text(), nullable=False),

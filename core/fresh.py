@@ -1,0 +1,248 @@
+"""New tickets, written as sets. `seen` goes first: whatever loses there, a repeat or a twin, gets the first receipt."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core import cipher, events
+from core.channels import Receipt
+from core.model import State
+from core.prepared import Prepared, Row
+from core.schema import (
+    AGENCY,
+    code,
+    contact,
+    event,
+    file,
+    mail_id,
+    message,
+    outbox,
+    participant,
+    raw,
+    seen,
+    ticket,
+)
+
+SAME_ID = "same_id"
+ONCE = "web"  #: here a changed text under the same ref is shown the first receipt, and offered as an addition
+
+
+def write(s: Connection, items: Sequence[Prepared]) -> list[Receipt]:
+    """New tickets, as sets. Repeats and twins get the receipt of the first."""
+    if not items:
+        return []
+    first, marked, once = _sort_out(s, items)
+    winners = [item for item in items if first[id(item)] == item.number]
+    if winners:
+        link_contacts(s, winners)
+        for item in winners:
+            if id(item) in marked:
+                item.message["marks"] = [*item.message["marks"], SAME_ID]
+        _insert(s, winners)
+    repeats = {first[id(item)] for item in items} - {item.number for item in winners}
+    known = receipts(s, repeats, items[0].ring) if repeats else {}
+    known |= {item.number: _receipt(item, id(item) in marked) for item in winners}
+    return [
+        known[item.number] if first[id(item)] == item.number else repeat(known[first[id(item)]], id(item) in once)
+        for item in items
+    ]
+
+
+def note_seen(s: Connection, items: Iterable[Prepared], about: int | None = None) -> None:
+    """Mark `items` as seen, unless they are; `about` is the ticket they continue."""
+    rows: list[Row] = [
+        {
+            "agency": AGENCY, "channel": item.inbound.channel, "ref": item.ref, "body_hash": item.body,
+            "at": item.at, "ticket": about or item.number, "message": item.number,
+        }
+        for item in sorted(items, key=Prepared.key)
+    ]  # fmt: skip
+    s.execute(_SEEN[s.dialect.name], rows)
+
+
+def look(s: Connection, items: Sequence[Prepared]) -> dict[tuple[str, bytes], list[Any]]:
+    """What is stored under the same (channel, ref), in order of arrival."""
+    refs: dict[str, set[bytes]] = defaultdict(set)
+    for item in items:
+        refs[item.inbound.channel].add(item.ref)
+    found: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
+    for channel, wanted in refs.items():
+        ask = _LOOK if s.dialect.name == "sqlite" else _LOOK_ARRAY
+        for row in s.execute(ask, {"channel": channel, "refs": sorted(wanted)}):
+            found[channel, row.ref].append(row)
+    return found
+
+
+def receipts(s: Connection, messages: Iterable[int], ring: cipher.Keyring) -> dict[int, Receipt]:
+    """The receipts of messages written before, by message id, as the ticket stands now."""
+    ask = (
+        sa.select(
+            message.c.id.label("message"), ticket.c.id, ticket.c.unit, ticket.c.due_at, ticket.c.state,
+            ticket.c.pin_key, code.c.value, message.c.marks,
+        )
+        .join(ticket, ticket.c.id == message.c.ticket)
+        .join(code, sa.and_(code.c.ticket == ticket.c.id, code.c.kind == "tracking"))
+        .where(message.c.id.in_(sorted(messages)))
+    )  # fmt: skip
+    return {
+        row.message: Receipt(
+            row.value, cipher.pin(ring, row.pin_key, row.id), row.unit, row.due_at, row.id, row.message,
+            State(row.state), True, SAME_ID in row.marks,
+        )
+        for row in s.execute(ask)
+    }  # fmt: skip
+
+
+def contacts(s: Connection, wanted: Sequence[Row]) -> dict[tuple[str, bytes], int]:
+    """Ids of contact points by (kind, blind), made where there are none; what one message proved stays proven."""
+    rows = {(row["kind"], row["blind"]): row for row in sorted(wanted, key=lambda r: r["proven_at"] or 0)}
+    known = _known(s, rows)
+    missing = [rows[key] for key in sorted(rows.keys() - known.keys())]
+    if missing:
+        s.execute(_CONTACT[s.dialect.name], missing)
+        known |= _known(s, {(row["kind"], row["blind"]): row for row in missing})
+    proven = [key for key in sorted(rows) if rows[key]["proven_at"] and known[key].proven_at is None]
+    for key in proven:
+        proof = {"proven_at": rows[key]["proven_at"], "proven_by": rows[key]["proven_by"]}
+        s.execute(sa.update(contact).where(contact.c.id == known[key].id).values(proof))
+    return {key: row.id for key, row in known.items()}
+
+
+def _sort_out(s: Connection, items: Sequence[Prepared]) -> tuple[dict[int, int], set[int], set[int]]:
+    """For each item: the message that counts (its own, or the first's); which are marked; which are told once only."""
+    note_seen(s, items)
+    found = look(s, items)
+    own = {item.number for item in items}
+    first: dict[int, int] = {}
+    marked: set[int] = set()
+    once: set[int] = set()
+    arrived: dict[tuple[str, bytes], int] = {}
+    instead: dict[int, int] = {}  # changed texts that are not taken → the first message
+    for item in items:
+        place = (item.inbound.channel, item.ref)
+        mine = next(row.message for row in found[place] if row.body_hash == item.body)
+        stored = next((row.message for row in found[place] if row.message not in own), None)
+        before = arrived.setdefault(place, mine if stored is None else stored)
+        first[id(item)] = instead.get(mine, mine)
+        if mine in instead:
+            once.add(id(item))
+        elif mine == item.number != before:
+            if item.inbound.channel == ONCE and item.inbound.operator is None:
+                first[id(item)] = instead[mine] = before
+                once.add(id(item))
+                _forget(s, item)
+            else:
+                marked.add(id(item))
+    return first, marked, once
+
+
+def _forget(s: Connection, item: Prepared) -> None:
+    s.execute(
+        sa.delete(seen).where(
+            seen.c.agency == AGENCY, seen.c.channel == item.inbound.channel, seen.c.ref == item.ref,
+            seen.c.body_hash == item.body, seen.c.message == item.number,
+        )
+    )  # fmt: skip
+
+
+def link_contacts(s: Connection, items: Sequence[Prepared]) -> None:
+    """Put the ids of contact points into the rows of `items`."""
+    wanted = [row for item in items for row in (item.contact, item.reply_to) if row is not None]
+    if not wanted:
+        return
+    numbers = contacts(s, wanted)
+    for item in items:
+        if item.contact is not None:
+            mine = numbers[item.contact["kind"], item.contact["blind"]]
+            item.ticket["contact"] = item.message["contact"] = mine
+            if item.participant is not None:
+                item.participant["contact"] = mine
+            if item.outbox is not None and item.reply_to is None:
+                item.outbox["contact"] = mine
+        if item.reply_to is not None:
+            there = numbers[item.reply_to["kind"], item.reply_to["blind"]]
+            item.ticket["answer_to"] = there
+            if item.outbox is not None:
+                item.outbox["contact"] = there
+
+
+def _insert(s: Connection, items: Sequence[Prepared]) -> None:
+    pos = events.pos(s)
+    s.execute(_TICKET, [item.ticket for item in items])
+    s.execute(
+        _CODE,
+        [
+            {"id": item.number, "agency": AGENCY, "at": item.at, "value": item.code, "ticket": item.number}
+            for item in items
+        ],
+    )
+    s.execute(_MESSAGE, [item.message for item in items])
+    s.execute(_EVENT, [item.event | {"pos": pos} for item in items])
+    for table, rows in (
+        (_RAW, [item.raw for item in items if item.raw is not None]),
+        (_FILE, list(chain.from_iterable(item.files for item in items))),
+        (_OUTBOX, [item.outbox for item in items if item.outbox is not None]),
+        (_PARTICIPANT, [item.participant for item in items if item.participant is not None]),
+    ):
+        if rows:
+            s.execute(table, rows)
+    mails = [item.mail for item in items if item.mail is not None]
+    if mails:
+        s.execute(_MAIL[s.dialect.name], mails)
+
+
+def _receipt(item: Prepared, same_id: bool) -> Receipt:
+    return Receipt(
+        item.code, item.pin, item.ticket["unit"], item.ticket["due_at"], item.number, item.number, item.state,
+        True, same_id,
+    )  # fmt: skip
+
+
+def repeat(known: Receipt, same_id: bool = False) -> Receipt:
+    """The first receipt, for whoever says the same again."""
+    return replace(known, first=False, same_id=same_id or known.same_id)
+
+
+def _known(s: Connection, rows: dict[tuple[str, bytes], Row]) -> dict[tuple[str, bytes], Any]:
+    blinds = sorted(blind for _, blind in rows)
+    ask = _KNOWN if s.dialect.name == "sqlite" else _KNOWN_ARRAY
+    return {(row.kind, row.blind): row for row in s.execute(ask, {"blinds": blinds}) if (row.kind, row.blind) in rows}
+
+
+_LOOKED = sa.select(seen.c.ref, seen.c.body_hash, seen.c.ticket, seen.c.message).where(
+    seen.c.agency == AGENCY, seen.c.channel == sa.bindparam("channel")
+)
+_BYTES = postgresql.ARRAY(sa.LargeBinary)
+_LOOK = _LOOKED.where(seen.c.ref.in_(sa.bindparam("refs", expanding=True)))
+_LOOK_ARRAY = _LOOKED.where(seen.c.ref == sa.any_(sa.bindparam("refs", type_=_BYTES)))
+_FOUND = sa.select(contact.c.id, contact.c.kind, contact.c.blind, contact.c.proven_at).where(contact.c.agency == AGENCY)
+_KNOWN = _FOUND.where(contact.c.blind.in_(sa.bindparam("blinds", expanding=True)))
+_KNOWN_ARRAY = _FOUND.where(contact.c.blind == sa.any_(sa.bindparam("blinds", type_=_BYTES)))
+_SEEN = {
+    "sqlite": sqlite.insert(seen).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(seen).on_conflict_do_nothing(),
+}
+_CONTACT = {
+    "sqlite": sqlite.insert(contact).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(contact).on_conflict_do_nothing(),
+}
+_MAIL = {
+    "sqlite": sqlite.insert(mail_id).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(mail_id).on_conflict_do_nothing(),
+}
+_TICKET = sa.insert(ticket)
+_CODE = sa.insert(code)
+_MESSAGE = sa.insert(message)
+_EVENT = sa.insert(event)
+_RAW = sa.insert(raw)
+_FILE = sa.insert(file)
+_OUTBOX = sa.insert(outbox)
+_PARTICIPANT = sa.insert(participant)
