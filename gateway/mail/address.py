@@ -53,7 +53,7 @@ def new_keys() -> Keys:
 
 
 def mint(keys: Keys, purpose: Purpose, *values: int, delimiter: str = "+") -> str:
-    """The local part for `values`: the id, for FEEDBACK also the participant's number. Raises ValueError if negative."""
+    """The local part for `values`: the id, for FEEDBACK also the participant's number. Raises ValueError below 0."""
     if any(v < 0 for v in values) or values[0] >= 1 << 64:
         raise ValueError("ids are 64 bits, not negative")
     said = ".".join([_number(values[0]), *(str(v) for v in values[1:])])

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html.parser import HTMLParser
 
 import nh3
 
-TAGS = frozenset(
-    "p div br hr span b i u em strong a ul ol li table tr td th tbody thead blockquote pre h1 h2 h3 h4 h5 h6 img "
-    "font center section article header footer dl dt dd".split()
-)
+TAGS = frozenset({
+    "p", "div", "br", "hr", "span", "b", "i", "u", "em", "strong", "a", "ul", "ol", "li", "table", "tr", "td", "th",
+    "tbody", "thead", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "img", "font", "center", "section",
+    "article", "header", "footer", "dl", "dt", "dd",
+})  # fmt: skip
 DROPPED = frozenset({"script", "style", "title", "head", "template", "noscript", "svg", "math"})
-BREAKS = frozenset("p div tr table ul ol h1 h2 h3 h4 h5 h6 pre section article dl dt dd hr blockquote".split())
+BREAKS = frozenset({
+    "p", "div", "tr", "table", "ul", "ol", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "section", "article", "dl", "dt",
+    "dd", "hr", "blockquote",
+})  # fmt: skip
 QUOTES = ("gmail_quote", "gmail_attr", "yahoo_quoted", "moz-cite-prefix", "protonmail_quote")
 REST = ("divrplyfwdmsg", "appendonsend", "olk_src_body_section")  #: from here on all is quoted
 MOST = 8_388_608  # characters of cleaned HTML that are read
@@ -57,18 +61,14 @@ class _Open:
     quote: bool
 
 
-@dataclass(init=False)
 class _Reader(HTMLParser):
-    new: list[str] = field(default_factory=list)
-    quoted: list[str] = field(default_factory=list)
-
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.new, self.quoted = [], []
+        self.new: list[str] = []
+        self.quoted: list[str] = []
         self._open: list[_Open] = []
         self._depth = 0
         self._rest = False
-        self._hrefs: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         said = {name: (value or "").lower() for name, value in attrs}

@@ -29,8 +29,11 @@ def plain(line: str) -> str:
     return " ".join(text.digits(text.clean(_BIDI.sub("", line))).replace("\u200c", " ").split())
 
 
+SHIPPED = Path(__file__).with_name("marks.toml")
+
+
 @cache
-def read(path: Path = Path(__file__).with_name("marks.toml")) -> Marks:
+def read(path: Path = SHIPPED) -> Marks:
     """Raises ValueError (with the file's name) for a pattern that does not compile."""
     languages = tomllib.loads(path.read_text("utf-8")).values()
 

@@ -78,7 +78,7 @@ EXTENSIONS = {
 }  # fmt: skip
 
 
-def fields(raw: bytes, limits: Limits = Limits()) -> tuple[tuple[tuple[str, bytes], ...], tuple[str, ...]]:  # noqa: B008
+def fields(raw: bytes, limits: Limits = Limits()) -> tuple[tuple[tuple[str, bytes], ...], tuple[str, ...]]:
     """The top fields and the defects met: `too_many_fields`, `long_headers`, `long_field`, `broken_field`."""
     defects: dict[str, None] = {}
     raw = raw.lstrip(b"\r\n")
@@ -102,7 +102,7 @@ def fields(raw: bytes, limits: Limits = Limits()) -> tuple[tuple[tuple[str, byte
     return tuple(out), tuple(defects)
 
 
-def parse(raw: bytes, limits: Limits = Limits(), default: str = "cp1256") -> Mail:  # noqa: B008
+def parse(raw: bytes, limits: Limits = Limits(), default: str = "cp1256") -> Mail:
     """Never raises. What cannot be read is a defect and a file; non-empty in is never nothing out."""
     top, defects = fields(raw, limits)
     bag = _Bag(limits, default, dict.fromkeys(defects))

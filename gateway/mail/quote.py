@@ -117,9 +117,7 @@ def _without_marked(lines: list[str], bare: list[str], marks: Marks) -> tuple[li
     folded: list[str] = []
     at = 0
     while at < len(lines):
-        if bare[at].startswith(">"):
-            folded.append(lines[at])
-        elif _is_attribution(bare, at, marks) and _quote_follows(bare, at):
+        if bare[at].startswith(">") or (_is_attribution(bare, at, marks) and _quote_follows(bare, at)):
             folded.append(lines[at])
         else:
             kept.append(lines[at])

@@ -202,6 +202,20 @@ class Session:
             self._end(STOPPING)
         return self._flush()
 
+    def gone(self) -> None:
+        """The peer went away: nothing more is said or taken."""
+        self.phase = Phase.CLOSED
+        self._in.clear()
+
+    @property
+    def waiting(self) -> bytearray:
+        """What came in and is not looked at yet."""
+        return self._in
+
+    @property
+    def recipients(self) -> tuple[Rcpt, ...]:
+        return tuple(self._recipients)
+
     @property
     def busy(self) -> bool:
         """Is a letter on its way or awaiting its verdict?"""

@@ -11,11 +11,14 @@ from core.channels import Trust
 from gateway.mail import headers
 from gateway.mail.mime import Mail
 
-PUBLIC = frozenset("ir gov.ir co.ir ac.ir org.ir net.ir sch.ir id.ir com org net edu gov info biz io app dev".split())
+PUBLIC = frozenset({
+    "ir", "gov.ir", "co.ir", "ac.ir", "org.ir", "net.ir", "sch.ir", "id.ir", "com", "org", "net", "edu", "gov", "info",
+    "biz", "io", "app", "dev",
+})  # fmt: skip
 
 
 def judge(mail: Mail, peer: str, authserv_id: str, allow: Sequence[str]) -> Trust:
-    """PASS, FAIL, NONE by the topmost Authentication-Results of `authserv_id` from a listed peer; UNJUDGED without a judge."""
+    """By the topmost Authentication-Results of `authserv_id` from a listed peer; UNJUDGED without a judge."""
     if not authserv_id:
         return Trust.UNJUDGED
     if not listed(peer, allow) or mail.senders != 1:

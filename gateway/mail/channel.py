@@ -1,0 +1,246 @@
+"""The mail channel: letters in by SMTP, acknowledged after commit; answers out by the relay, threaded."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from config.positions import Where
+from config.shape import read as read_settings
+from core.channels import Channel, Door, Gear, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
+from core.errors import Busy, WrongInput
+from gateway.mail import receive, send, smtp
+from gateway.mail.address import Keys, new_keys
+from gateway.mail.pool import Pool
+from gateway.mail.relay import Relay
+from gateway.mail.settings import LineSettings
+
+log = logging.getLogger("pasokh.mail")
+
+QUEUE_FULL = smtp.Reply(451, "4.3.2", "Busy, try again later")
+FAULT = smtp.Reply(451, "4.3.0", "Local error, try again later")
+DISK_LOW = smtp.Reply(452, "4.3.1", "Not enough room, try again later")
+LOOP = smtp.Reply(554, "5.4.6", "Too many hops")
+BIG_AT_ONCE = 2  # letters over 1 MiB in memory at a time
+LANGS = ("fa", "en")
+ReadFile = Callable[[str], Awaitable[bytes]]
+
+
+class MailChannel:
+    """All mail lines of the body."""
+
+    name = "mail"
+    can_send = True
+
+    def __init__(self, gear: Gear, lines: Mapping[str, LineSettings], keys: Keys) -> None:
+        self._gear, self._lines = gear, lines
+        self._keys = keys
+        self._units = _units(gear.extra.get("units") or {})
+        self._books = {name: receive.Book(line, keys, self._locals(line)) for name, line in lines.items()}
+        self._relays = {name: Relay(line) for name, line in lines.items()}
+        self._pool = Pool(max((line.workers for line in lines.values()), default=1))
+        self._ours = tuple(gear.say("mail.above", lang) for lang in LANGS)
+        self._listeners: dict[str, Any] = {}
+        self._big = asyncio.Semaphore(BIG_AT_ONCE)
+        self._door: Door | None = None
+
+    # ------------------------------------------------------------ life
+
+    async def start(self, door: Door) -> None:
+        """Open the ports. Raises OSError with a sentence naming the setting when one is taken."""
+        from twisted.internet.error import CannotListenError
+
+        from gateway.mail.listen import Listener
+
+        self._door = door
+        await self._pool.start()
+        for name, line in self._lines.items():
+            listener = Listener(line, self._books[name].judge, self._taker(name), self._gear.folder)
+            try:
+                listener.start(self._gear.reactor)
+            except CannotListenError:
+                await self._pool.stop()
+                raise OSError(f"mail.line.{name}.port: {line.bind}:{line.port} is taken") from None
+            self._listeners[name] = listener
+
+    async def stop(self, drain: float) -> None:
+        await asyncio.gather(*(listener.stop(drain) for listener in self._listeners.values()))
+        self._listeners.clear()
+        for relay in self._relays.values():
+            await relay.close()
+        await self._pool.stop()
+
+    def port(self, line: str | None = None) -> int:
+        """The port a line listens on, once started."""
+        listener = self._listeners[line or next(iter(self._listeners))]
+        return int(listener.port)
+
+    def pids(self) -> list[int]:
+        """The parser workers' process ids."""
+        return self._pool.pids()
+
+    # ------------------------------------------------------------ in
+
+    def _taker(self, name: str) -> Callable[[Any], Awaitable[smtp.Reply]]:
+        async def take(letter: Any) -> smtp.Reply:
+            return await self._take(name, letter)
+
+        return take
+
+    async def _take(self, name: str, letter: Any) -> smtp.Reply:
+        """The verdict on one letter: 250 only after the receipt; our own faults are 4xx, never 5xx."""
+        line = self._lines[name]
+        if _disk_low(self._gear.folder, line):
+            return DISK_LOW
+        try:
+            if not letter.spooled:
+                return await self._store(name, letter.envelope, letter.peer, letter.read())
+            async with self._big:
+                return await self._store(name, letter.envelope, letter.peer, letter.read())
+        except Busy:
+            return QUEUE_FULL
+        except Exception:
+            log.exception("a letter could not be stored", extra={"line": name, "size": letter.size})
+            return FAULT
+
+    async def _store(self, name: str, envelope: smtp.Envelope, peer: str, raw: bytes) -> smtp.Reply:
+        assert self._door is not None
+        book, line = self._books[name], self._lines[name]
+        if receive.hops(raw) > receive.RECEIVED:
+            return LOOP
+        if receive.is_report(book, envelope) is not None:
+            return _taken(await self._door.raw("mail", receive.reference(raw), raw, "report"))
+        mail = await self._pool.read(raw, line.charset, self._ours)
+        files = await receive.keep_files(self._door, mail)
+        raw_key = await receive.keep_raw(self._door, raw)
+        message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(line))
+        if receive.strong_without_thread(message):
+            return _taken(await self._door.raw("mail", message.ref, raw, "automatic"))
+        try:
+            receipt = await self._door.take(message)
+        except WrongInput as error:  # never a reason to lose a letter that was addressed to us
+            log.warning("the door refused a letter's fields", extra={"field": error.field, "word": error.word})
+            receipt = await self._door.take(_bare(message))
+        return _taken(receipt.message)
+
+    # ------------------------------------------------------------ out
+
+    async def send(self, message: Outbound) -> Outcome:
+        """One letter to one person. In doubt: the same bytes once more, then a person decides."""
+        name = message.line if message.line in self._lines else next(iter(self._lines), None)
+        if name is None:
+            return TryLater("no mail line")
+        box = f"sent.{message.epoch}.{message.id}"
+        slots = await self._noted(box, "at", str(self._now()).encode())
+        if message.in_doubt:
+            if "again" in slots:
+                return Unknown("sent twice already, perhaps", park=True)
+            await self._noted(box, "again", b"1")
+        try:
+            files, link = await self._files(message, self._lines[name])
+            ready = send.ready(
+                link, self._lines[name], self._keys, self._gear.say, int(slots["at"]), self._units, files
+            )
+        except ValueError as error:
+            log.warning("a letter cannot be written", extra={"outbox": message.id, "kind": type(error).__name__})
+            return Refused("cannot be written as a letter")
+        outcome = await self._relays[name].send(ready.sender, ready.to, ready.data, ready.message_id)
+        log.info("letter handed to relay", extra={"outbox": message.id, "outcome": type(outcome).__name__})
+        return outcome
+
+    async def _noted(self, box: str, slot: str, data: bytes) -> Mapping[str, bytes]:
+        """What is noted of a row, with `slot` added unless it is there: the date must stay when it is sent again."""
+        assert self._door is not None
+        known = await self._door.drawer.get(box)
+        return known if slot in known else await self._door.drawer.put(box, slot, data)
+
+    async def _files(self, row: Outbound, line: LineSettings) -> tuple[list[tuple[str, str, bytes]], Outbound]:
+        """The row's files, or the row with a link to the portal in its text when they are too big to send."""
+        read: ReadFile | None = self._gear.extra.get("read_file")
+        if not row.files:
+            return [], row
+        if read is not None and sum(f.size for f in row.files) <= line.files_limit:
+            return [await _file(read, kept) for kept in row.files], row
+        from dataclasses import replace
+
+        url = str(self._gear.agency.get("portal", ""))
+        return [], replace(row, text=f"{row.text}\n\n{self._gear.say('mail.files_link', row.lang, url=url)}")
+
+    # ------------------------------------------------------------ helpers
+
+    def _locals(self, line: LineSettings) -> dict[str, str]:
+        domain = "@" + line.domain.lower()
+        return {
+            value.removesuffix(domain): slug
+            for slug, value in self._units.items()
+            if value.endswith(domain) or "@" not in value
+        }
+
+    def _now(self) -> int:
+        import time
+
+        return self._gear.clock.now() if self._gear.clock is not None else int(time.time() * 1000)
+
+
+def make(gear: Gear) -> Channel:
+    """The channel of `gear.lines`. Raises config.Faults for wrong settings.
+
+    `gear.extra`: `units` (slug → local part or whole address), `mail_keys` (an address.Keys, else kept in the folder),
+    `read_file` (key → content of a kept file).
+    """
+    tables = gear.lines.get("line", gear.lines)
+    where: Where | None = gear.extra.get("where")
+    lines = {name: _line(table, name, where) for name, table in tables.items()}
+    keys = gear.extra.get("mail_keys") or keys_of(Path(gear.folder))
+    return MailChannel(gear, lines, keys)
+
+
+def keys_of(folder: Path) -> Keys:
+    """The channel's own keys, made at first: a file readable by its owner only."""
+    path = folder / "address-keys.json"
+    if not path.exists():
+        fresh = new_keys()
+        data = {"current": fresh.current, "keys": {str(k): v.hex() for k, v in fresh.by_id.items()}}
+        with open(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(data, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{path}.new", path)
+    said = json.loads(path.read_text("utf-8"))
+    return Keys(said["current"], {int(k): bytes.fromhex(v) for k, v in said["keys"].items()})
+
+
+def _line(table: Any, name: str, where: Where | None) -> LineSettings:
+    if isinstance(table, LineSettings):
+        return table
+    return read_settings(LineSettings, table, where if where is not None else Where("lines.toml", f"mail.line.{name}"))
+
+
+def _units(given: Mapping[str, str | None]) -> dict[str, str]:
+    return {slug: value.lower() for slug, value in given.items() if value}
+
+
+def _taken(number: int) -> smtp.Reply:
+    return smtp.Reply(250, "2.0.0", f"Ok, queued as {number}")
+
+
+def _bare(message: Any) -> Any:
+    """What is left when fields were refused: the raw letter, its sender's word and its recipients."""
+    from dataclasses import replace
+
+    return replace(message, text="", subject=None, name=None, quoted=None, hints=(), contact=None, unreadable=True)
+
+
+async def _file(read: ReadFile, kept: KeptFile) -> tuple[str, str, bytes]:
+    return kept.name, kept.type, await read(kept.key)
+
+
+def _disk_low(folder: str, line: LineSettings) -> bool:
+    usage = shutil.disk_usage(folder)
+    return usage.free < max(usage.total * line.disk_free, 2 * line.size)

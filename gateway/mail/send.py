@@ -1,0 +1,113 @@
+"""From an outbox row to a letter: words, names, addresses, thread. The same row gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import codes
+from core.channels import Outbound, Purpose, Say
+from core.text import clean
+from gateway.mail import address, write
+from gateway.mail.address import Keys
+from gateway.mail.settings import LineSettings
+
+REFERENCES = 20  # of the thread that are named
+AUTOMATIC = {
+    Purpose.RECEIPT: "auto-replied",
+    Purpose.STATE: "auto-replied",
+    Purpose.NOTICE: "auto-generated",
+    Purpose.SURVEY: "auto-generated",
+    Purpose.OTP: "auto-generated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A letter as it will be handed to the relay."""
+
+    sender: str  #: envelope; '' for automatic letters
+    to: str
+    data: bytes
+    message_id: str
+
+
+def ready(
+    row: Outbound,
+    line: LineSettings,
+    keys: Keys,
+    say: Say,
+    at: int,
+    units: Mapping[str, str],
+    files: Sequence[Any] = (),
+) -> Ready:
+    """`at` is the letter's date in ms UTC; `units` slug → address; `files` (name, type, content).
+
+    Raises ValueError for an address or name that cannot stand in a header.
+    """
+    number = row.epoch << 36 | row.id
+    message_id = address.message_id(keys, number, line.domain)
+    automatic = AUTOMATIC.get(row.purpose, "")
+    unit = str(row.facts.get("unit_slug") or row.facts.get("unit") or "")
+    token = address.mint(
+        keys, address.Purpose.FEEDBACK, row.ticket, int(row.thread.get("participant") or 0), delimiter=line.delimiter
+    )
+    bounce = address.mint(keys, address.Purpose.BOUNCE, number, delimiter=line.delimiter)
+    draft = write.Draft(
+        from_name=one_line(str(row.facts.get("unit") or "")),
+        from_address=str(row.facts.get("unit_email") or units.get(unit) or f"postmaster@{line.domain}"),
+        to=row.to,
+        subject=subject(row, say),
+        message_id=message_id,
+        at=at // 1000,
+        lines=lines(row, say),
+        lang=row.lang,
+        seed=message_id[1:14],
+        reply_to=f"{token}@{line.domain}",
+        in_reply_to=str(row.thread.get("in_reply_to") or ""),
+        references=references(row.thread),
+        automatic=automatic,
+        loop=loop(line) if automatic else "",
+        files=files,
+    )
+    sender = "" if automatic else f"{bounce}@{line.domain}"
+    return Ready(sender, row.to, write.letter(draft), message_id)
+
+
+def loop(line: LineSettings) -> str:
+    """X-Loop's value: a letter that carries it is our own, come back."""
+    return f"pasokh@{line.domain}"
+
+
+def subject(row: Outbound, say: Say) -> str:
+    """`Re: … [#code]`; a subject that carries our mark already does not get it twice."""
+    code = codes.show(str(row.facts["code"])) if row.facts.get("code") else ""
+    said = one_line(str(row.facts.get("subject") or "")) or say("mail.no_subject", row.lang)
+    while said[:3].lower() == "re:":
+        said = said[3:].strip()
+    said = said.replace(f"[#{code}]", "").strip()[:300]
+    return "Re: " + (say("mail.subject", row.lang, subject=said, code=code) if code else said)
+
+
+def lines(row: Outbound, say: Say) -> list[str]:
+    """Our own first line, then the words: a sentence by key, or an operator's text."""
+    facts = {**row.facts, "code": codes.show(str(row.facts["code"])) if row.facts.get("code") else ""}
+    if row.key is not None:
+        words = say(f"mail.{row.key}", row.lang, **facts)
+    else:
+        words = say("mail.answer", row.lang, **{"unit": "", **facts, "answer": row.text})
+    return [say("mail.above", row.lang), "", *words.split("\n")]
+
+
+def references(thread: Mapping[str, Any]) -> list[str]:
+    """What came before, oldest first, ended by what is answered (RFC 5322 s 3.6.4)."""
+    known = [str(value) for value in thread.get("references") or ()]
+    answered = thread.get("in_reply_to")
+    if answered:
+        known.append(str(answered))
+    return list(dict.fromkeys(known))[-REFERENCES:]
+
+
+def one_line(text: str) -> str:
+    return " ".join(clean(text).split())

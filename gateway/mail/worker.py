@@ -1,0 +1,114 @@
+"""The parser worker, a child process: letters in by stdin, what they say out by stdout. It dies with its parent.
+
+A frame is four octets of length and msgpack. Each letter is answered twice: headers, text and files; then what
+only its HTML says. Losing the second keeps the first.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import os
+import resource
+import signal
+import struct
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from gateway.mail import marks, mime, quote
+from gateway.mail.mime import Mail
+
+CPU = 2  # seconds a letter
+MEMORY = 1 << 30  # octets of address space
+PR_SET_PDEATHSIG = 1
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One letter to read. `ours` are our own first lines, in every language."""
+
+    raw: bytes
+    charset: str
+    ours: tuple[str, ...] = ()
+
+
+class Words(msgspec.Struct, frozen=True):
+    """The second answer: None where HTML had nothing to add."""
+
+    text: str = ""
+    new: str = ""
+    quoted: str = ""
+    defect: str = ""
+
+
+def first(job: Job) -> Mail:
+    """Headers, text and files; quotes folded where there is plain text."""
+    mail = mime.parse(job.raw, default=job.charset)
+    if not mail.text.strip():
+        return mail
+    split = quote.split(mail.text, "", marks.read(), job.ours)
+    return dataclasses.replace(mail, new=split.new, quoted=split.quoted)
+
+
+def second(mail: Mail, job: Job) -> Words:
+    """What the HTML says, only where there is no plain text."""
+    if mail.text.strip() or not mail.html.strip():
+        return Words()
+    from gateway.mail import html  # late: nh3 is only needed for letters without plain text
+
+    found = html.words(mail.html)
+    split = quote.split(found.new or found.quoted, found.quoted if found.new else "", marks.read(), job.ours)
+    return Words(f"{found.new}\n{found.quoted}".strip()[:65_536], split.new[:65_536], split.quoted[:65_536])
+
+
+def send(out: BinaryIO, value: object) -> None:
+    data = msgspec.msgpack.encode(value)
+    out.write(struct.pack("!I", len(data)) + data)
+    out.flush()
+
+
+def receive(into: BinaryIO) -> bytes | None:
+    """A frame; None when the parent is gone."""
+    head = into.read(4)
+    if len(head) < 4:
+        return None
+    size: int = struct.unpack("!I", head)[0]
+    data = into.read(size)
+    return data if len(data) == size else None
+
+
+def fence(parent: int) -> None:
+    """Die with the parent, bounded in memory, without a core file; Ctrl-C is the parent's affair."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def more_time() -> None:
+    """CPU seconds are counted for the life of a process, so each letter moves the limit ahead."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + CPU, hard))
+
+
+def serve(into: BinaryIO, out: BinaryIO) -> None:
+    while (frame := receive(into)) is not None:
+        more_time()
+        job = msgspec.msgpack.decode(frame, type=Job)
+        mail = first(job)
+        send(out, dataclasses.replace(mail, html=""))
+        try:
+            words = second(mail, job)
+        except (MemoryError, RecursionError):
+            words = Words(defect="html_unread")
+        send(out, words)
+
+
+if __name__ == "__main__":
+    fence(int(sys.argv[1]))
+    marks.read()
+    serve(sys.stdin.buffer, sys.stdout.buffer)
