@@ -1,4 +1,4 @@
-"""The in-memory channel that ships: it records what it is given to send and answers as it is told. For trials and tests."""
+"""The in-memory channel that ships: it records what it is given to send and answers as it is told."""
 
 from __future__ import annotations
 
