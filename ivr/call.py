@@ -232,7 +232,7 @@ class Call:
     def _record(self, deed: steps.Record) -> None:
         self._stop_waiting()
         if self._over:
-            self._events.put_nowait(steps.Ended("over"))
+            self._events.put_nowait(steps.Failed("over"))  # the Ended behind it hands over what was said before
             return
         note = self._note(step=self.walk.step)
         try:

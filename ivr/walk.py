@@ -144,7 +144,7 @@ def _played(menus: Menus, walk: Walk, event: steps.PlayedOut) -> Moved:
         return recording, [steps.Record(most, silence)]
     if walk.phase is Phase.SAID:
         return _enter(menus, walk, walk.after) if walk.after else _over(walk)
-    return walk, []
+    return replace(walk, spare=""), []  # whoever heard the whole question means it
 
 
 def _recorded(menus: Menus, walk: Walk, event: steps.Recorded) -> Moved:
@@ -204,10 +204,10 @@ def _gone(walk: Walk) -> Moved:
     """The caller hung up: a message that was said is handed over, everything else is forgotten."""
     if walk.phase is Phase.TAKING:
         return replace(walk, gone=True), []
+    if walk.phase is Phase.RECORDING:  # its Recorded is still to come
+        return replace(walk, gone=True), [] if walk.gone else [steps.StopRecord()]
     if walk.spool is not None:
         return _hand_over(walk)
-    if walk.phase is Phase.RECORDING and not walk.gone:  # its Recorded is still to come
-        return replace(walk, gone=True), [steps.StopRecord()]
     return replace(walk, phase=Phase.OVER, gone=True), []
 
 
@@ -248,7 +248,7 @@ def _enter(menus: Menus, walk: Walk, name: str) -> Moved:
 
 def _brings(node: Node) -> dict[str, str]:
     """Values that a node sets, or clears, as soon as it is reached."""
-    values = {key: str(node.own[key]) for key in ("kind", "act") if key in node.own}
+    values = {key: str(node.own[key]) for key in ("kind", "unit", "act") if key in node.own}
     if node.do == "record":
         values.setdefault("act", "new")
     if node.do == "digits" and "check" in node.own:
