@@ -130,9 +130,8 @@ class _Haystack:
     """The words of a text, folded once, with compounds both joined and cut."""
 
     def __init__(self, text: str) -> None:
-        joined = persian.words(text.replace(persian.ZWNJ, ""))
-        cut = persian.words(text)
-        self._lines = {f" {' '.join(words)} " for words in (joined, cut)}
+        readings = {text, text.replace(persian.ZWNJ, "")}
+        self._lines = [f" {' '.join(persian.words(reading))} " for reading in readings]
 
     def has(self, phrase: str) -> bool:
         wanted = f" {phrase[:-1]}" if phrase.endswith("*") else f" {phrase} "

@@ -14,8 +14,16 @@ _OUT = re.compile(
 )
 _LINES = re.compile(r"\r\n?")
 _EZAFE = re.compile(r"ه\u200cی(?![\w\u200c])")
-_FOLDED = str.maketrans("ئؤةۀەأإٱآيىك", "یوهههااااییک")
-_DROPPED = re.compile(r"[ءٔـ\u200c\u200d\u200e\u200f]+")
+_FOLDED: dict[int, int | None] = {
+    **str.maketrans("ئؤةۀەأإٱآيىك", "یوهههااااییک"),
+    **str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2),
+    **dict.fromkeys(map(ord, "ءـ\u200c\u200d\u200e\u200f")),
+}
+_COMBINING = re.compile(  # of the scripts met here: Latin, Cyrillic, Hebrew, Arabic, symbols
+    r"[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    r"\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08ca-\u08e1\u08e3-\u08ff\u1ab0-\u1aff\u1dc0-\u1dff"
+    r"\u20d0-\u20ff\ufe20-\ufe2f]+"
+)
 _WORD = re.compile(r"\w+")
 _DIGITS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2)
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
@@ -82,14 +90,13 @@ def _glue(text: str) -> str:
 
 
 def _opened(text: str) -> str:
-    """Cleaned, NFKC, and the ی of خانه‌ی gone, while ZWNJ still shows where words join."""
-    return _EZAFE.sub("ه", unicodedata.normalize("NFKC", clean(text)))
+    """Cleaned, and the ی of خانه‌ی gone, while ZWNJ still shows where words join."""
+    return _EZAFE.sub("ه", clean(text))
 
 
 def _fold(text: str) -> str:
-    text = _DROPPED.sub("", text.translate(_FOLDED))
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    text = unicodedata.normalize("NFC", bare).translate(_FOLDED).translate(_DIGITS).lower()
+    bare = _COMBINING.sub("", unicodedata.normalize("NFKD", text))  # takes the hamza of ئ ؤ ۀ أ with it
+    text = unicodedata.normalize("NFC", bare.translate(_FOLDED)).lower()
     for one, other in _SYNONYMS:
         text = text.replace(one, other)
     return text
