@@ -146,9 +146,15 @@ def _run_check(options: argparse.Namespace) -> int:
 
 
 def _run_migrate(options: argparse.Namespace) -> int:
-    from core import migrations
+    from core import store
+    from core.refusal import Refusal
 
-    print(migrations.migrate(options.database))
+    try:
+        asyncio.run(store.migrate(options.database, Path()))
+    except Refusal as fault:
+        print(f"pasokh migrate: {fault}", file=sys.stderr)
+        return FAULT
+    print("the tables are those of this version")
     return 0
 
 

@@ -13,17 +13,20 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from core.people import set_password, token_for
+from config.values import Config
+from core.people import add_token, set_password
 from gateway import supervise, wiring
 
 DRAIN = 3.0  # seconds calls in progress get at a stop
 PATIENCE = 5.0  # seconds a port may still be held by a process that is ending
+TOKEN_MAY = ("tickets.read", "tickets.write", "contents")
 READY = 20.0  # seconds the made-up world may take to start
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
 PORTS = {"web": TCP, "sip": UDP, "smtp": TCP, "sms": TCP, "world": TCP}
@@ -39,17 +42,17 @@ async def run(options: argparse.Namespace) -> int:
     signals.install()
     parts = supervise.Parts()
     try:
-        told = await _start(options, parts)
+        told, broken = await _start(options, parts)
     except (PortTaken, wiring.CannotStart) as fault:
         print(f"pasokh demo: {fault}", file=sys.stderr)
         await parts.stop(0)
         return 2
     print(json.dumps(told, ensure_ascii=False) if options.json else _words(told), flush=True)
-    await supervise.stop_on(signals, parts, DRAIN)
-    return 0
+    await supervise.stop_on(signals, parts, DRAIN, broken)
+    return 70 if broken.is_set() else 0
 
 
-async def _start(options: argparse.Namespace, parts: supervise.Parts) -> Mapping[str, Any]:
+async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[Mapping[str, Any], asyncio.Event]:
     folder: Path = options.dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     ports = await _ports(options)
@@ -61,7 +64,7 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> Mapping
     system = await wiring.start(site, folder, options.database, parts)
     host, port = world["target"], ports["web"]
     await _post(host, {"hook": f"http://127.0.0.1:{port}/hooks/sms/main/{secret}", "smtp": f"127.0.0.1:{ports['smtp']}"})
-    return await _told(site, system, ports, world, folder)
+    return await _told(site, system, ports, world, folder), system.store.broken
 
 
 # ---------------------------------------------------------------- ports
@@ -127,17 +130,23 @@ async def _post(url: str, body: Mapping[str, str]) -> None:
 # ---------------------------------------------------------------- the site, moved to loopback
 
 
-def _short_code(site: Any) -> str:
+def _short_code(site: Config) -> str:
     return str(site.lines["sms"]["line"]["main"]["number"])
 
 
 def _on_loopback(
-    site: Any, options: argparse.Namespace, ports: Mapping[str, int], world: Mapping[str, str], secret: str, folder: Path
-) -> Any:
+    site: Config,
+    options: argparse.Namespace,
+    ports: Mapping[str, int],
+    world: Mapping[str, str],
+    secret: str,
+    folder: Path,
+) -> Config:
     """The sample agency's lines at the chosen ports, with the made-up world as provider and relay."""
     first, last = options.rtp
+    relay_host, _, relay_port = world["smtp"].rpartition(":")
+    here = [{"name": "loopback", "allow": ["127.0.0.0/8"], "asserts_identity": False}]
     changes = {
-        "web": {"bind": f"127.0.0.1:{ports['web']}"},
         "sms.line.main": {"hook_secret": secret, "poll_s": 5.0, "providers": ["kavenegar"]},
         "sms.provider.kavenegar": {
             "kind": "kavenegar",
@@ -145,13 +154,24 @@ def _on_loopback(
             "ca_file": world["ca"],
             "key_file": str(folder / "kavenegar.key"),
         },
-        "mail.line.main": {"bind": f"127.0.0.1:{ports['smtp']}", "relay": world["smtp"]},
-        "phone.line.main": {"bind": [f"udp:127.0.0.1:{ports['sip']}"], "rtp": f"{first}-{last}"},
+        "mail.line.main": {
+            "bind": "127.0.0.1",
+            "port": ports["smtp"],
+            "relay_host": relay_host,
+            "relay_port": int(relay_port),
+        },
+        "phone.line.main": {"bind": [f"udp:127.0.0.1:{ports['sip']}"], "rtp": f"{first}-{last}", "peer": here},
     }
-    return wiring.moved(site, changes, loopback=True)
+    moved = wiring.moved(site, changes)
+    listen = replace(site.settings.web, bind="127.0.0.1", port=ports["web"])
+    agency = replace(site.agency, url=f"http://127.0.0.1:{ports['web']}")
+    settings = replace(
+        site.settings, web=listen, second_factor="optional", loopback_exempt=True, drain_seconds=int(DRAIN)
+    )
+    return replace(moved, agency=agency, settings=settings)
 
 
-def _kept(path: Path, make: Any) -> str:
+def _kept(path: Path, make: Callable[[], str]) -> str:
     """A secret of this demo, made once."""
     if not path.exists():
         path.touch(mode=0o600)
@@ -163,7 +183,7 @@ def _kept(path: Path, make: Any) -> str:
 
 
 async def _told(
-    site: Any, system: wiring.System, ports: Mapping[str, int], world: Mapping[str, str], folder: Path
+    site: Config, system: wiring.System, ports: Mapping[str, int], world: Mapping[str, str], folder: Path
 ) -> dict[str, Any]:
     web = f"http://127.0.0.1:{ports['web']}"
     return {
@@ -179,21 +199,21 @@ async def _told(
     }
 
 
-def _line_number(site: Any) -> str:
+def _line_number(site: Config) -> str:
     numbers = site.lines["phone"]["line"]["main"].get("numbers", {})
     return next((number for number in numbers if number != "*"), "1888")
 
 
-async def _accounts(site: Any, system: wiring.System, folder: Path) -> list[dict[str, str]]:
+async def _accounts(site: Config, system: wiring.System, folder: Path) -> list[dict[str, str]]:
     """Passwords and tokens of the made-up staff, made at the first start and kept in the folder."""
     path = folder / "accounts.json"
     known: dict[str, dict[str, str]] = json.loads(path.read_text()) if path.exists() else {}
-    for member in site.staff:
-        if member.login not in known:
+    for login, member in site.staff.items():
+        if login not in known:
             password = secrets.token_urlsafe(12)
-            await set_password(system.store, member.login, password)
-            token = await token_for(system.store, member.login, "demo")
-            known[member.login] = {"password": password, "token": token, "role": member.role, "unit": member.unit}
+            await set_password(system.store, login, password)
+            token = await add_token(system.store, login, TOKEN_MAY, "demo")
+            known[login] = {"password": password, "role": member.role, "unit": member.unit, "token": token}
             _write(path, json.dumps(known, ensure_ascii=False, indent=1))
     return [{"name": login, **rest} for login, rest in known.items()]
 

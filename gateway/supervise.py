@@ -39,7 +39,7 @@ async def _stop_one(name: str, stop: Stop, left: float) -> None:
         await asyncio.wait_for(stop(left), left + GRACE)
     except TimeoutError:
         log.error("a part did not stop in time", extra={"part": name})
-    except Exception:  # noqa: BLE001 - the others must still be stopped; the fault is logged whole
+    except Exception:
         log.exception("a part failed while stopping", extra={"part": name})
 
 
@@ -59,9 +59,9 @@ class Signals:
         (self.hurry if self.asked.is_set() else self.asked).set()
 
 
-async def stop_on(signals: Signals, parts: Parts, drain: float) -> None:
-    """Wait to be asked, then stop within `drain` seconds, or at once when asked twice."""
-    await signals.asked.wait()
+async def stop_on(signals: Signals, parts: Parts, drain: float, broken: asyncio.Event) -> None:
+    """Wait to be asked, then stop within `drain` seconds, or at once when asked twice. `broken` asks as well."""
+    await _either(signals.asked, broken)
     stopping = asyncio.create_task(parts.stop(drain))
     hurry = asyncio.create_task(signals.hurry.wait())
     await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
@@ -70,3 +70,11 @@ async def stop_on(signals: Signals, parts: Parts, drain: float) -> None:
         await parts.stop(0)
     hurry.cancel()
     await asyncio.gather(stopping, hurry, return_exceptions=True)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for wait in waits:
+        wait.cancel()
+    await asyncio.gather(*waits, return_exceptions=True)

@@ -1,0 +1,93 @@
+"""One HTTP server for the benchmarks: Pasokh's durable intake, the same without grouping, or only the validation.
+
+`python -m tests.bench.server durable|single|validate --dir D [--database URL]` prints its port and serves until it is
+told to stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from gateway import loop, supervise, wiring
+from web.api import NewTicket
+from web.typed import as_json
+
+
+async def durable(options: argparse.Namespace) -> int:
+    """The real program with the web as its only channel."""
+    parts = supervise.Parts()
+    site = wiring.site(None)
+    settings = replace(
+        site.settings,
+        loopback_exempt=True,
+        second_factor="optional",
+        web=replace(site.settings.web, bind="127.0.0.1", port=0),
+    )
+    site = replace(site, settings=settings, lines={})
+    system = await wiring.start(site, options.dir, options.database, parts)
+    print(system.web_port, flush=True)
+    await _told()
+    await parts.stop(1)
+    return 0
+
+
+async def validate(options: argparse.Namespace) -> int:
+    """Bare aiohttp that reads and checks the same body and answers 201: what HTTP itself costs here."""
+    decoder = msgspec.json.Decoder(NewTicket)
+
+    async def take(request: web.Request) -> web.Response:
+        decoder.decode(await request.read())
+        return as_json({"id": "1", "code": "72940518364", "pin": "1234", "first": True}, 201)
+
+    app = web.Application()
+    app.router.add_post("/api/v1/tickets", take)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await _told()
+    await runner.cleanup()
+    return 0
+
+
+async def _told() -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=["durable", "single", "validate"])
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--database")
+    options = parser.parse_args()
+    options.dir.mkdir(parents=True, exist_ok=True)
+    os.sched_setaffinity(0, {0})
+    if options.kind == "single":
+        from core import store
+
+        store.BATCH_ITEMS = 1
+    with asyncio.Runner(loop_factory=loop.new) as runner:
+        runner.run(validate(options) if options.kind == "validate" else _hosted(options))
+
+
+async def _hosted(options: argparse.Namespace) -> int:
+    loop.guest(asyncio.get_running_loop())
+    try:
+        return await durable(options)
+    finally:
+        loop.stop_guest()
+
+
+if __name__ == "__main__":
+    main()
