@@ -71,7 +71,7 @@ def _codes_a() -> npt.NDArray[np.uint8]:
 
 def _codes_u() -> npt.NDArray[np.uint8]:
     x = _every_sample() >> 2
-    size = np.minimum(np.abs(x), 8158) + 33
+    size = np.minimum(np.where(x < 0, -x - 1, x), 8158) + 33
     step = np.searchsorted(0x40 << np.arange(7), size, side="right")
     low = size >> step + 1 & 15
     codes: npt.NDArray[np.uint8] = ((step << 4 | low) ^ np.where(x < 0, 0x7F, 0xFF)).astype(np.uint8)

@@ -23,10 +23,12 @@ class Ports:
         self._any = first == 0
         self._free = deque(range(first + first % 2, last + 1, 2) if first else ())
         self._resting: deque[tuple[float, int]] = deque()
+        self._drawn: set[int] = set()  # of the kernel's, in use or resting
         self.out = 0  #: taken and not given back
 
     def take(self) -> int | None:
         """A free even port, the one longest unused; None when all are taken or resting."""
+        self._wake()
         port = self._from_kernel() if self._any else self._from_range()
         self.out += port is not None
         return port
@@ -34,12 +36,16 @@ class Ports:
     def give(self, port: int) -> None:
         """The call on `port` is over."""
         self.out -= 1
-        if not self._any:
-            self._resting.append((self._clock() + REST, port))
+        self._resting.append((self._clock() + REST, port))
+
+    def _wake(self) -> None:
+        while self._resting and self._resting[0][0] <= self._clock():
+            port = self._resting.popleft()[1]
+            self._drawn.discard(port)
+            if not self._any:
+                self._free.append(port)
 
     def _from_range(self) -> int | None:
-        while self._resting and self._resting[0][0] <= self._clock():
-            self._free.append(self._resting.popleft()[1])
         for _ in range(len(self._free)):
             port = self._free.popleft()
             if self._is_free(port):
@@ -52,7 +58,8 @@ class Ports:
             with datagrams(self.host) as sock:
                 sock.bind((self.host, 0))
                 port = int(sock.getsockname()[1])
-            if port % 2 == 0:
+            if port % 2 == 0 and port not in self._drawn:
+                self._drawn.add(port)
                 return port
         return None
 

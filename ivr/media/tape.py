@@ -44,6 +44,8 @@ class Tape:
             self._loud_at = now
         if any(timestamp == held for held, _ in self._held):
             return
+        if self._held and not -BACK <= _ahead(timestamp, self._held[-1][0]) <= JUMP:
+            self._flush()  # a new beginning: what is held belongs before it
         self._held.append((timestamp, payload))
         if len(self._held) > HELD:
             self._write(self._held.pop(self._earliest()))
@@ -68,8 +70,7 @@ class Tape:
 
     def end(self, why: str) -> None:
         """No more; what was held back for reordering is written."""
-        while self._held:
-            self._write(self._held.pop(self._earliest()))
+        self._flush()
         self._cut(max(0, self.octets - int(self._most * RATE)))
         self.why = self.why or why
 
@@ -77,6 +78,10 @@ class Tape:
         """Octets since the last call. After a cut, `octets` may be less than all that came out: cut the file too."""
         out, self._fresh = bytes(self._fresh), bytearray()
         return out
+
+    def _flush(self) -> None:
+        while self._held:
+            self._write(self._held.pop(self._earliest()))
 
     def _earliest(self) -> int:
         first = self._held[0][0]

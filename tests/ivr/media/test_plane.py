@@ -1,0 +1,218 @@
+"""The plane with its threads and real sockets on loopback, and the ports it gives out."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from ivr.media import g711
+from ivr.media.messages import (
+    Add,
+    Drop,
+    Dropped,
+    Event,
+    Hush,
+    KeySeen,
+    Media,
+    Play,
+    Record,
+    Recorded,
+    RunsOut,
+    SendKeys,
+)
+from ivr.media.plane import Plane
+from ivr.media.ports import Ports
+from tests.ivr.media.made_up import fields, rtp, tone
+
+
+class Phone:
+    """A socket that speaks and listens RTP."""
+
+    def __init__(self) -> None:
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.setblocking(False)
+        self.address: tuple[str, int] = self.sock.getsockname()
+        self.heard: list[bytes] = []
+
+    def listen(self) -> list[bytes]:
+        while True:
+            try:
+                self.heard.append(self.sock.recv(2048))
+            except BlockingIOError:
+                return self.heard
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[tuple[Plane, list[Event]]]:
+    events: list[Event] = []
+    plane = Plane("127.0.0.1", 0, 0)
+    plane.start(events.extend, asyncio.get_running_loop())
+    yield plane, events
+    plane.stop()
+    assert not plane.alive
+
+
+@pytest.fixture
+def phone():
+    phone = Phone()
+    yield phone
+    phone.sock.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        await asyncio.sleep(0.005)
+
+
+async def test_a_call_on_real_sockets_hears_a_prompt_presses_a_key_and_is_recorded(plane, phone, tmp_path):
+    plane, events = plane
+    port = plane.ports.take()
+    prompt, path = tone(0.4), tmp_path / "a.wav"
+    plane.post(Add(Media(1, "pcma", phone.address, 101, port)))
+    plane.post(Play(1, 7, [prompt]))
+    await until(lambda: RunsOut(1, 7) in events)
+    plane.post(Record(1, str(path), 60, 5, "#"))
+    await until(lambda: len(phone.listen()) >= 30)
+    assert prompt.pcma in b"".join(packet[12:] for packet in phone.heard)
+    for number in range(50):
+        phone.sock.sendto(rtp(number, 160 * number, prompt.pcma[:160]), ("127.0.0.1", port))
+        await asyncio.sleep(0.002)
+    phone.sock.sendto(rtp(50, 8000, b"\x0b\x0a\x00\xa0", kind=101, marker=True), ("127.0.0.1", port))
+    await until(lambda: any(isinstance(event, Recorded) for event in events))
+    recorded = next(event for event in events if isinstance(event, Recorded))
+    assert (recorded.why, KeySeen(1, "#") in events) == ("key", True)
+    assert len(g711.read_wav(path.read_bytes())) == recorded.seconds * 8000 == 50 * 160 - 480
+    plane.post(Drop(1))
+    await until(lambda: isinstance(events[-1], Dropped))
+    assert events[-1].received == 51
+
+
+async def test_two_calls_talk_keys_to_each_other_over_the_wire(plane):
+    plane, events = plane
+    one, two = plane.ports.take(), plane.ports.take()
+    plane.post(Add(Media(1, "pcma", ("127.0.0.1", two), 101, one)))
+    plane.post(Add(Media(2, "pcma", ("127.0.0.1", one), 101, two)))
+    plane.post(SendKeys(1, "12345678901"))
+    await until(lambda: sum(isinstance(event, KeySeen) for event in events) == 11)
+    assert "".join(event.key for event in events if isinstance(event, KeySeen)) == "12345678901"
+
+
+async def test_a_stranger_is_dropped_by_the_kernel_once_the_caller_is_known(plane, phone):
+    plane, events = plane
+    port = plane.ports.take()
+    plane.post(Add(Media(1, "pcma", phone.address, 101, port)))
+    await until(lambda: len(phone.listen()) >= 1)
+    phone.sock.sendto(rtp(0, 0, b"\xd5" * 160), ("127.0.0.1", port))
+    await until(lambda: len(phone.listen()) >= 5)
+    stranger = Phone()
+    for number in range(20):
+        stranger.sock.sendto(rtp(number, 0, b"\x05\x0a\x00\xa0", kind=101), ("127.0.0.1", port))
+    await until(lambda: len(phone.listen()) >= 10)
+    plane.post(Drop(1))
+    await until(lambda: bool(events))
+    assert (events[-1].received, events[-1].strangers) == (1, 0)
+    assert stranger.listen() == []
+    stranger.sock.close()
+
+
+async def test_a_hush_is_heard_within_two_ticks(plane, phone):
+    plane, _ = plane
+    port = plane.ports.take()
+    plane.post(Add(Media(1, "pcma", phone.address, 101, port)))
+    plane.post(Play(1, 1, [tone(5, loud=20_000)]))
+    await until(lambda: len(phone.listen()) >= 10)
+    before = len(phone.listen())
+    plane.post(Hush(1))
+    await until(lambda: len(phone.listen()) >= before + 6)
+    loud = [packet for packet in phone.heard[before:] if packet[12:] != b"\xd5" * 160]
+    assert len(loud) <= 2
+
+
+async def test_packets_leave_every_20_ms(plane, phone):
+    plane, _ = plane
+    port = plane.ports.take()
+    plane.post(Add(Media(1, "pcmu", phone.address, None, port)))
+    await until(lambda: len(phone.listen()) >= 5)
+    start = time.monotonic()
+    await until(lambda: len(phone.listen()) >= 55)
+    assert 0.9 < time.monotonic() - start < 1.3
+    seqs = [fields(packet)[2] for packet in phone.heard]
+    assert [(seq - seqs[0]) & 0xFFFF for seq in seqs] == list(range(len(seqs)))
+
+
+async def test_a_caller_whose_port_is_shut_does_not_hurt_the_others(plane, phone):
+    plane, events = plane
+    gone = Phone()
+    gone.sock.close()
+    one, two = plane.ports.take(), plane.ports.take()
+    plane.post(Add(Media(1, "pcma", gone.address, 101, one)))
+    plane.post(Add(Media(2, "pcma", phone.address, 101, two)))
+    await until(lambda: len(phone.listen()) >= 20)
+    assert events == []
+
+
+async def test_stopping_finishes_recordings_and_tells_of_them(tmp_path, phone):
+    events: list[Event] = []
+    plane = Plane("127.0.0.1", 0, 0)
+    plane.start(events.extend, asyncio.get_running_loop())
+    port = plane.ports.take()
+    path = tmp_path / "a.wav"
+    plane.post(Add(Media(1, "pcma", phone.address, 101, port)))
+    plane.post(Record(1, str(path), 60, 50, "#"))
+    await until(lambda: len(phone.listen()) >= 3)
+    for number in range(20):
+        phone.sock.sendto(rtp(number, 160 * number, tone(0.02).pcma), ("127.0.0.1", port))
+    await until(lambda: plane.counts().get("calls") == 1 and len(phone.listen()) >= 8)
+    plane.stop()
+    await until(lambda: len(events) == 2)
+    assert events[0] == Recorded(1, "hung_up", 0.4, str(path))
+    assert isinstance(events[1], Dropped)
+
+
+# ---- ports
+
+
+def test_ports_are_even_in_turn_and_rest_after_use():
+    now = [0.0]
+    base = _four_free_ports()
+    ports = Ports("127.0.0.1", base + 1, base + 7, clock=lambda: now[0])
+    assert (ports.take(), ports.take(), ports.take(), ports.take()) == (base + 2, base + 4, base + 6, None)
+    ports.give(base + 4)
+    now[0] = 2.0
+    assert ports.take() is None
+    now[0] = 2.6
+    assert (ports.take(), ports.out) == (base + 4, 3)
+
+
+def test_a_port_that_another_program_has_is_passed_over():
+    base = _four_free_ports()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", base))
+        assert Ports("127.0.0.1", base, base + 2).take() == base + 2
+
+
+def test_any_port_means_even_ones_that_the_kernel_has_and_none_twice():
+    ports = Ports("127.0.0.1", 0, 0)
+    taken = [ports.take() for _ in range(100)]
+    assert len(set(taken)) == 100
+    assert all(port is not None and port % 2 == 0 for port in taken)
+
+
+def _four_free_ports() -> int:
+    """An even port with free ones after it."""
+    for base in range(31_000, 32_000, 10):
+        try:
+            for port in range(base, base + 8):
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    sock.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return base
+    pytest.fail("no eight free ports between 31000 and 32000")
