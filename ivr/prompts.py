@@ -242,7 +242,8 @@ def _figure(text: str, lang: str) -> str:
     """One number: long ones, and those that begin with + or 0, digit by digit in groups."""
     plain = re.sub(r"[-  +]", "", text)
     parts = re.findall(r"\d+", text)
-    if text.startswith("+") or (plain.startswith("0") and plain != "0") or len(plain) > LONGEST:
+    led = any(part.startswith("0") and part != "0" for part in parts)
+    if text.startswith("+") or led or len(plain) > LONGEST:
         return _groups(parts if len(parts) > 1 else _fours(plain), lang)
     return _comma(lang).join(number(int(part), lang) for part in parts)
 
