@@ -47,7 +47,9 @@ async def test_options_tells_what_we_take_and_503_when_draining(reactor):
         with Phone(home.line.port) as phone:
             phone.say(phone.make("OPTIONS"))
             answer = await phone.final()
-            assert answer.status == 200 and "INVITE" in answer.all("allow") and answer.get("accept") == "application/sdp"
+            assert (
+                answer.status == 200 and "INVITE" in answer.all("allow") and answer.get("accept") == "application/sdp"
+            )
             home.line.draining = True
             phone.say(phone.make("OPTIONS", branch="two", call="b"))
             assert (await phone.final()).status == 503
@@ -268,7 +270,9 @@ async def test_only_a_trusted_peer_can_assert_a_number(reactor):
                 assert (home.legs[0].number, home.legs[0].asserted) == (number, trusted)
 
 
-@pytest.mark.parametrize("sender", ["<sip:anonymous@anonymous.invalid>", "<sip:12345@example.ir>", "Ali <sip:ali@x.ir>"])
+@pytest.mark.parametrize(
+    "sender", ["<sip:anonymous@anonymous.invalid>", "<sip:12345@example.ir>", "Ali <sip:ali@x.ir>"]
+)
 async def test_no_number_is_no_number(reactor, sender):
     async with house(reactor) as home:
         with Phone(home.line.port) as phone:
