@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,6 @@ from core.model import State
 
 Row = dict[str, Any]
 UNREADABLE = "unreadable"
-TEXT_KEPT = 2000  #: characters of a rescued message's text that are shown
 
 
 @dataclass(slots=True, eq=False)
@@ -70,7 +69,7 @@ class Prepared:
         raw = heard.raw if heard.raw is not None else heard.text.encode(errors="replace")
         base: Row = {"id": number, "agency": 1, "at": now}
         ticket = self.ticket | base | {
-            "unit": self.book.rules.secretariat, "contact": None, "answer_to": None, "name": None, "subject": None,
+            "unit": self.book.secretariat, "contact": None, "answer_to": None, "name": None, "subject": None,
             "place": None, "service": None, "line": None, "facts": {}, "route": {"rule": "(unreadable)"},
             "due_from": now, "last_at": now,
         }  # fmt: skip
@@ -87,8 +86,3 @@ class Prepared:
             Inbound(heard.channel, heard.ref), number, now, self.ref, self.body, self.size, self.code, self.pin,
             self.ring, self.chain_key, self.book, ticket, message, event, raw=kept,
         )  # fmt: skip
-
-
-def merged(row: Mapping[str, Any], **more: Any) -> Row:
-    """`row` with other values."""
-    return {**row, **more}

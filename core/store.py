@@ -25,7 +25,9 @@ from core.events import Doorbell
 from core.prepared import Prepared
 from core.refusal import Fault, Refusal
 
-__all__ = ["Refusal", "Store", "migrate", "open"]
+__all__ = ["CannotOpen", "Refusal", "Store", "migrate", "open"]
+
+CannotOpen = Refusal
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,0 +1,145 @@
+"""The door: what channels may ask of core. A message taken here is on disk before its receipt is handed out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core import asking, cipher, ids, outbox
+from core.book import Book
+from core.channels import Act, Answer, Asker, Clock, DeliveryState, Facts, Inbound, Note, Receipt
+from core.drawer import StoredDrawer
+from core.errors import Locked, NotFound
+from core.files import Files
+from core.model import KeptFile
+from core.prepare import Preparer
+from core.schema import AGENCY, raw, seen
+from core.schema import outbox as outbox_table
+from core.sending import LANES, WORTH
+from core.store import Store
+from core.throttle import Throttle
+
+if TYPE_CHECKING:
+    from config.values import Config
+
+MISSED = ("miss_code", "miss_all")  #: budgets of wrong proofs, by code and of a channel in all
+TOLD = "note:"  #: before the channel's name in `seen`: automatic sentences, told once
+
+
+class Desk:
+    """`core.channels.Door` over the store."""
+
+    def __init__(
+        self, store: Store, config: Config, keyring: cipher.Keyring, files: Files, clock: Clock, throttle: Throttle,
+        wake: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        self.drawer = StoredDrawer(store)
+        self._store = store
+        self._ring = keyring
+        self._files = files
+        self._clock = clock
+        self._throttle = throttle
+        self._wake = wake
+        self._preparer = Preparer(Book(config), keyring, store.ids, store.chain_key)
+
+    async def take(self, message: Inbound) -> Receipt:
+        """Store `message` once and return its receipt, after commit.
+
+        A repeat of the same (channel, ref, body) gets the first receipt, so a channel may call again after a
+        time-out. On the web a changed text under a known ref gets it too, marked same_id: it is offered as an
+        addition. Raises WrongInput(field, word), Busy; for acts on a ticket NotFound (no such code, or no proof),
+        Locked, WrongState, Guarded(last_level, too_late, objected_once).
+        """
+        guess = message.act is not Act.NEW and message.proof is not None
+        if guess:
+            self._shut(message)
+        item = self._preparer.prepare(message, self._clock.now())
+        try:
+            receipt = await self._store.take(item)
+        except NotFound:
+            if guess:
+                self._miss(message)
+            raise
+        if self._wake is not None:
+            self._wake()
+        return receipt
+
+    async def keep(self, data: bytes | AsyncIterator[bytes], kind: str) -> KeptFile:
+        """Keep bytes on disk before they are mentioned. `kind`: file name or type hint. Raises Busy, WrongInput."""
+        return await self._files.keep(data, kind)
+
+    async def answer_for(self, code: str, asker: Asker) -> Answer | None:
+        """State, and contents with proof. None: no such code. Raises Locked, Busy."""
+        return await asking.answer_for(self._store, code, asker)
+
+    async def look_up(self, what: str, key: str, asker: Asker | None = None) -> Facts | None:
+        """`unit`, `service`, `mine`: see `core.asking.look_up`."""
+        return await asking.look_up(self._store, what, key, asker)
+
+    async def spend(self, rule: str, key: str) -> bool:
+        """Take one from budget `rule` of settings `[limits]` for `key`; False when it is empty."""
+        return self._throttle.take(rule, key) is None
+
+    async def delivered(self, channel: str, ref: str, state: DeliveryState, why: str = "") -> None:
+        """A peer's word about something sent."""
+        await self._store.write(outbox.reported, channel, ref, state, why, self._clock.now())
+
+    async def tell(self, note: Note) -> bool:
+        """Queue an automatic sentence; False when (channel, ref) was told before."""
+        told = await self._store.write(_tell, note, self._ring, self._clock.now())
+        if told and self._wake is not None:
+            self._wake()
+        return told
+
+    async def raw(self, channel: str, ref: str, data: bytes, why: str) -> int:
+        """Keep raw bytes without a ticket, readable by no role; the row's id, once it is on disk."""
+        return await self._store.write(_raw, channel, ref, data, why, self._clock.now())
+
+    def _keys(self, message: Inbound) -> list[tuple[str, str]]:
+        where = message.channel
+        return list(zip(MISSED, (f"{where}:{message.code}", where), strict=True))
+
+    def _shut(self, message: Inbound) -> None:
+        """Proofs are guessed here as well as at `answer_for`: the same budgets hold."""
+        waits = [self._throttle.wait(rule, key) for rule, key in self._keys(message) if rule in self._throttle.rules]
+        longest = max((wait for wait in waits if wait is not None), default=None)
+        proven = message.contact is not None and message.contact.proven
+        if longest is not None and not proven:
+            raise Locked(longest)
+
+    def _miss(self, message: Inbound) -> None:
+        for rule, key in self._keys(message):
+            if rule in self._throttle.rules:
+                self._throttle.take(rule, key)
+
+
+def _raw(s: Connection, channel: str, ref: str, data: bytes, why: str, now: int) -> int:
+    number = ids.new(s)
+    row = {"id": number, "agency": AGENCY, "at": now, "channel": channel, "ref": ref, "why": why, "bytes": data}
+    s.execute(sa.insert(raw).values(row))
+    return number
+
+
+def _tell(s: Connection, note: Note, ring: cipher.Keyring, now: int) -> bool:
+    number = ids.outbox(s)
+    insert = sqlite.insert if s.dialect.name == "sqlite" else postgresql.insert
+    mark = {
+        "agency": AGENCY, "channel": TOLD + note.channel, "at": now, "ticket": note.ticket or 0, "message": number,
+        "ref": blake2b(note.ref.encode(), digest_size=16).digest(), "body_hash": b"",
+    }  # fmt: skip
+    made = s.execute(insert(seen).values(mark).on_conflict_do_nothing().returning(seen.c.message)).first()
+    if made is None:
+        return False
+    s.execute(
+        sa.insert(outbox_table).values(
+            id=number, at=now, ticket=note.ticket, seq=0, channel=note.channel, line=note.line, purpose=note.purpose,
+            to=cipher.seal(ring, "outbox", "to", number, note.to), lane=LANES[note.purpose], lang=note.lang,
+            key=note.key, facts=dict(note.facts), due_at=now, not_after=now + WORTH[note.purpose] * 1000,
+        )
+    )  # fmt: skip
+    return True
