@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from core.model import Contact, ContactKind, KeptFile, Kind, Purpose, State
 
@@ -360,6 +360,7 @@ class Channel(Protocol):
         ...
 
 
+@runtime_checkable
 class Hooked(Protocol):
     """Optional: a channel whose provider calls us over HTTP."""
 
@@ -396,6 +397,7 @@ class Measure:
     left: int
 
 
+@runtime_checkable
 class Measuring(Protocol):
     """Optional: a channel whose texts come in parts."""
 

@@ -63,7 +63,9 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[M
     site = _on_loopback(site, options, ports, world, secret, folder)
     system = await wiring.start(site, folder, options.database, parts)
     host, port = world["target"], ports["web"]
-    await _post(host, {"hook": f"http://127.0.0.1:{port}/hooks/sms/main/{secret}", "smtp": f"127.0.0.1:{ports['smtp']}"})
+    await _post(
+        host, {"hook": f"http://127.0.0.1:{port}/hooks/sms/main/{secret}", "smtp": f"127.0.0.1:{ports['smtp']}"}
+    )
     return await _told(site, system, ports, world, folder), system.store.broken
 
 
@@ -146,7 +148,7 @@ def _on_loopback(
     first, last = options.rtp
     relay_host, _, relay_port = world["smtp"].rpartition(":")
     here = [{"name": "loopback", "allow": ["127.0.0.0/8"], "asserts_identity": False}]
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "sms.line.main": {"hook_secret": secret, "poll_s": 5.0, "providers": ["kavenegar"]},
         "sms.provider.kavenegar": {
             "kind": "kavenegar",

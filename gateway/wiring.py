@@ -209,7 +209,7 @@ async def _web(
         channels=channels,
         hooks={name: each for name, each in channels.items() if isinstance(each, Hooked)},
         measures={name: each for name, each in channels.items() if isinstance(each, Measuring)},
-        health=lambda: {name: "up" for name in parts.names()},
+        health=lambda: dict.fromkeys(parts.names(), "up"),
     )
     runner = aiohttp_web.AppRunner(
         app.make(handed), access_log=None, keepalive_timeout=app.KEEPALIVE, shutdown_timeout=REQUESTS_LAST

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from config.positions import Document, Where
@@ -50,6 +50,8 @@ T = TypeVar("T")
 LOOK_AGAIN = 60.0  # seconds until a doubtful send is looked up
 PAUSED = 300.0  # seconds a line without key or credit rests
 WEAK_SPAN = 600_000  # ms in which an arrival without id counts as the same one
+RECEIPTS = ("receipt_sms",)  # budgets of a number: codes of new tickets
+SENTENCES = ("sms_auto_hour", "sms_auto_day")  # and every other automatic sentence
 LANGS = ("fa", "en")
 WORDS = ("stop", "start", "help", "confidential", "state", "accept", "object")
 
@@ -177,79 +179,81 @@ class Sms:
     async def _arrived(self, name: str, line: LineSettings, provider: str, arrival: Arrival) -> None:
         reading = keywords.read(arrival.text, self._words)
         sender = phones.parse(arrival.sender)
-        mail = Letter(name, line, _ref(provider, name, arrival), arrival, reading, sender)
-        await self._react(mail)
+        heard = Heard(name, line, _ref(provider, name, arrival), arrival, reading, sender)
+        await self._react(heard)
 
-    async def _react(self, letter: Letter) -> None:
-        wish = letter.reading.wish
+    async def _react(self, heard: Heard) -> None:
+        wish = heard.reading.wish
         if wish in (keywords.Wish.NEW, keywords.Wish.ACT):
-            await self._take(letter)
+            await self._take(heard)
         elif wish is keywords.Wish.STATE:
-            await self._state(letter)
+            await self._state(heard)
         elif wish is keywords.Wish.MINE:
-            await self._mine(letter)
+            await self._mine(heard)
         else:
-            await self._aside(letter)
+            await self._aside(heard)
 
-    async def _take(self, letter: Letter) -> None:
+    async def _take(self, heard: Heard) -> None:
         """A new ticket, an addition, an acceptance or an objection."""
-        quiet = not await self._may_answer(letter)
+        quiet = not await self._may_answer(heard, RECEIPTS)
         try:
-            await self._desk().take(letter.inbound(quiet))
+            await self._desk().take(heard.inbound(quiet))
         except (NotFound, WrongState, Guarded, Locked, WrongInput) as error:
-            await self._instead(letter, error, quiet)
+            await self._instead(heard, error, quiet)
 
-    async def _instead(self, letter: Letter, error: Exception, quiet: bool) -> None:
+    async def _instead(self, heard: Heard, error: Exception, quiet: bool) -> None:
         """A code that opens nothing: an addition becomes a ticket of its own, a deed gets its reason told."""
-        if letter.reading.act is Act.ADD:
-            await self._desk().take(letter.inbound(quiet, act=Act.NEW))
+        if heard.reading.act is Act.ADD:
+            await self._desk().take(heard.inbound(quiet, act=Act.NEW))
         elif not quiet:
-            await self._tell(letter, "need_proof" if isinstance(error, NotFound | Locked) else "not_now")
+            await self._tell(heard, "need_proof" if isinstance(error, NotFound | Locked) else "not_now")
 
-    async def _state(self, letter: Letter) -> None:
-        if not await self._may_answer(letter):
-            return await self._kept(letter, "over budget")
-        code = letter.reading.code or ""
+    async def _state(self, heard: Heard) -> None:
+        if not await self._may_answer(heard):
+            return await self._kept(heard, "over budget")
+        code = heard.reading.code or ""
         try:
-            answer = await self._desk().answer_for(code, letter.asker())
+            answer = await self._desk().answer_for(code, heard.asker())
         except Locked:
-            return await self._tell(letter, "code_wrong")
+            return await self._tell(heard, "code_wrong")
         if answer is None:
-            return await self._tell(letter, "code_wrong")
-        return await self._tell(letter, *wording.state(answer), ticket=answer.ticket)
+            return await self._tell(heard, "code_wrong")
+        return await self._tell(heard, *wording.state(answer), ticket=answer.ticket)
 
-    async def _mine(self, letter: Letter) -> None:
-        if not await self._may_answer(letter):
-            return await self._kept(letter, "over budget")
-        facts = await self._desk().look_up("mine", letter.sender or "", letter.asker())
+    async def _mine(self, heard: Heard) -> None:
+        if not await self._may_answer(heard):
+            return await self._kept(heard, "over budget")
+        facts = await self._desk().look_up("mine", heard.sender or "", heard.asker())
         if facts is None or not facts.rows:
-            return await self._tell(letter, "mine_none")
+            return await self._tell(heard, "mine_none")
         shown = "\n".join(codes.show(str(row["code"])) for row in facts.rows[:3])
-        return await self._tell(letter, "mine", {"codes": shown})
+        return await self._tell(heard, "mine", {"codes": shown})
 
-    async def _aside(self, letter: Letter) -> None:
+    async def _aside(self, heard: Heard) -> None:
         """Empty, stray digits, help, opt-out, confidential: the raw text is kept, no ticket."""
-        await self._kept(letter, letter.reading.wish)
-        if await self._may_answer(letter):
-            await self._tell(letter, wording.ASIDE[letter.reading.wish])
+        await self._kept(heard, heard.reading.wish)
+        if await self._may_answer(heard):
+            await self._tell(heard, wording.ASIDE[heard.reading.wish])
 
-    async def _kept(self, letter: Letter, why: str) -> None:
-        await self._desk().raw("sms", letter.ref, letter.arrival.text.encode(), why)
+    async def _kept(self, heard: Heard, why: str) -> None:
+        await self._desk().raw("sms", heard.ref, heard.arrival.text.encode(), why)
 
     async def _tell(
-        self, letter: Letter, key: str, facts: Mapping[str, Any] | None = None, ticket: int | None = None
+        self, heard: Heard, key: str, facts: Mapping[str, Any] | None = None, ticket: int | None = None
     ) -> None:
-        note = Note("sms", f"tell:{letter.ref}", letter.sender or "", key, facts or {}, letter.line_name, ticket=ticket)
+        note = Note("sms", f"tell:{heard.ref}", heard.sender or "", key, facts or {}, heard.line_name, ticket=ticket)
         await self._desk().tell(note)
 
-    async def _may_answer(self, letter: Letter) -> bool:
+    async def _may_answer(self, heard: Heard, rules: Sequence[str] = SENTENCES) -> bool:
         """Only mobiles, never our own lines, within the budgets of a number."""
         own = {phones.parse(line.number) or line.number for line in self._lines.values()}
-        sender = letter.sender
+        sender = heard.sender
         if sender is None or sender in own or not phones.mobile(sender):
             return False
-        door = self._desk()
-        return await door.spend("sms_reply_hour", sender) and await door.spend("sms_reply_day", sender)
+        for rule in rules:
+            if not await self._desk().spend(rule, sender):
+                return False
+        return True
 
     def _line(self, name: str | None) -> tuple[str, LineSettings]:
         if name in self._lines:
@@ -262,7 +266,7 @@ class Sms:
         return self._door
 
 
-class Letter:
+class Heard:
     """One text that came in, with what was understood of it."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The demo as a process of its own, and small hands to use it with: a browser without JavaScript, a handset, a mailbox."""
+"""The demo as a process of its own, and small hands to use it with: a browser, a handset, a mailbox."""
 
 from __future__ import annotations
 
