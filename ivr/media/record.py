@@ -92,7 +92,7 @@ class Spool:
 
     def _open(self, reel: Reel) -> None:
         self._check_room(os.path.dirname(reel.path) or ".")
-        reel.file = open(reel.path, "w+b", buffering=0)  # noqa: SIM115 - closed by _end or _save
+        reel.file = open(reel.path, "w+b", buffering=0, opener=_private)  # noqa: SIM115 - closed by _end or _save
         _whole(reel.file, wav_header(reel.law, 0))
 
     def _write(self, reel: Reel, octets: bytes) -> None:
@@ -165,6 +165,10 @@ def _finish(file: BinaryIO, law: Law, octets: int) -> None:
     _whole(file, wav_header(law, octets))
     file.truncate(HEADER + octets)
     os.fsync(file.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _whole(file: BinaryIO, octets: bytes) -> None:

@@ -61,6 +61,7 @@ def test_every_second_reaches_the_disk_while_the_caller_speaks(world, tmp_path):
     world.obey(Record(1, str(path), 180, 5, "#"))
     speak(world, 0, 110)
     assert len(sound(path)) >= 90 * 160
+    assert path.stat().st_mode & 0o777 == 0o600  # a voice is a person's own
 
 
 def test_frames_that_overtake_each_other_are_put_in_order_and_doubles_dropped(world, tmp_path):
