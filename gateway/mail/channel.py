@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from config.positions import Where
+from config.positions import Document, Where
 from config.shape import read as read_settings
 from core.channels import Channel, Door, Gear, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
 from core.errors import Busy, WrongInput
@@ -143,10 +143,8 @@ class MailChannel:
                 return Unknown("sent twice already, perhaps", park=True)
             await self._noted(box, "again", b"1")
         try:
-            files, link = await self._files(message, self._lines[name])
-            ready = send.ready(
-                link, self._lines[name], self._keys, self._gear.say, int(slots["at"]), self._units, files
-            )
+            files, row = await self._files(message, self._lines[name])
+            ready = send.ready(row, self._lines[name], self._keys, self._gear.say, int(slots["at"]), self._units, files)
         except ValueError as error:
             log.warning("a letter cannot be written", extra={"outbox": message.id, "kind": type(error).__name__})
             return Refused("cannot be written as a letter")
@@ -219,7 +217,8 @@ def keys_of(folder: Path) -> Keys:
 def _line(table: Any, name: str, where: Where | None) -> LineSettings:
     if isinstance(table, LineSettings):
         return table
-    return read_settings(LineSettings, table, where if where is not None else Where("lines.toml", f"mail.line.{name}"))
+    place = where / name if where is not None else Where(Document("lines.toml", {}), ("mail", "line", name))
+    return read_settings(LineSettings, table, place)
 
 
 def _units(given: Mapping[str, str | None]) -> dict[str, str]:

@@ -95,9 +95,10 @@ class Listener(Factory):
         for task in list(self.tasks):
             with contextlib.suppress(TimeoutError):  # a commit is not cancelled: it may be on disk already
                 await asyncio.wait_for(asyncio.shield(task), 2)
+        await self._until(lambda: not self.links, 1)  # what was said is on its way
         for link in list(self.links):
             link.transport.abortConnection()
-        await self._until(lambda: not self.links, 2)
+        await self._until(lambda: not self.links, 1)
 
     async def _until(self, done: Callable[[], bool], seconds: float) -> None:
         """Wait for `done`, which is asked again whenever a link or a task ends, at most `seconds`."""

@@ -56,7 +56,7 @@ def ready(
     bounce = address.mint(keys, address.Purpose.BOUNCE, number, delimiter=line.delimiter)
     draft = write.Draft(
         from_name=one_line(str(row.facts.get("unit") or "")),
-        from_address=str(row.facts.get("unit_email") or units.get(unit) or f"postmaster@{line.domain}"),
+        from_address=_whole(str(row.facts.get("unit_email") or units.get(unit) or "postmaster"), line),
         to=row.to,
         subject=subject(row, say),
         message_id=message_id,
@@ -73,6 +73,10 @@ def ready(
     )
     sender = "" if automatic else f"{bounce}@{line.domain}"
     return Ready(sender, row.to, write.letter(draft), message_id)
+
+
+def _whole(local: str, line: LineSettings) -> str:
+    return local if "@" in local else f"{local}@{line.domain}"
 
 
 def loop(line: LineSettings) -> str:

@@ -15,7 +15,9 @@ BEGIN = b"EHLO c.example.ir\r\nMAIL FROM:<a@example.ir>\r\nRCPT TO:<water@agency
 def judge(rcpt: Rcpt) -> Reply:
     if rcpt.domain not in ("agency.example.ir", ""):
         return Reply(550, "5.7.1", "Relaying denied")
-    return Reply(250, "2.1.5", "Ok") if rcpt.local in ("water", "postmaster") else Reply(550, "5.1.1", "No such address")
+    return (
+        Reply(250, "2.1.5", "Ok") if rcpt.local in ("water", "postmaster") else Reply(550, "5.1.1", "No such address")
+    )
 
 
 def session(**given) -> Session:
@@ -144,7 +146,10 @@ ROWS = [
     (b"HELP\r\nEXPN x\r\nBDAT 5 LAST\r\nAUTH PLAIN x\r\nSTARTTLS\r\n", ["502 5.5.1"] * 5),
     (b"FOO\r\nLHLO c\r\n\r\n", ["500 5.5.1"] * 3),
     (b"MAIL FROM:<a@example.ir>\r\nRCPT TO:<water@agency.example.ir>\r\nDATA\r\n", ["503 5.5.1"] * 3),
-    (M + b"MAIL FROM:<b@example.ir>\r\n", ["250 PIPELINING"[:0] or "250 ENHANCEDSTATUSCODES", "250 2.1.0", "503 5.5.1"]),
+    (
+        M + b"MAIL FROM:<b@example.ir>\r\n",
+        ["250 PIPELINING"[:0] or "250 ENHANCEDSTATUSCODES", "250 2.1.0", "503 5.5.1"],
+    ),
     (M + b"DATA\r\n", ["250 ENHANCEDSTATUSCODES", "250 2.1.0", "503 5.5.1"]),
     (E + b"MAIL FROM:a@example.ir\r\nMAIL\r\nMAIL FROM:<a@b@c>\r\n", ["250 ENHANCEDSTATUSCODES", *["501 5.5.4"] * 3]),
     (E + b"MAIL FROM:<a@example.ir> BODY=BINARY\r\n", ["250 ENHANCEDSTATUSCODES", "501 5.5.4"]),
@@ -173,7 +178,9 @@ def test_ehlo_is_unknown_in_lmtp():
 
 def test_lmtp_gives_a_verdict_for_each_recipient():
     s = session(dialect="lmtp")
-    s.receive(b"LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<water@agency.example.ir>\r\nRCPT TO:<postmaster>\r\nDATA\r\nx\r\n.\r\n")
+    s.receive(
+        b"LHLO c\r\nMAIL FROM:<>\r\nRCPT TO:<water@agency.example.ir>\r\nRCPT TO:<postmaster>\r\nDATA\r\nx\r\n.\r\n"
+    )
     assert said(s.verdict([Reply(250, "2.0.0", "a"), Reply(451, "4.3.0", "b")])) == ["250 2.0.0", "451 4.3.0"]
 
 
