@@ -236,7 +236,7 @@ def _thread(s: Connection, row: RowMapping) -> dict[str, Any]:
     theirs = sa.select(mail_id.c.at, mail_id.c.id, mail_id.c.value, sa.literal("in").label("way")).where(
         mail_id.c.ticket == row["ticket"], mail_id.c.value != ""
     )
-    ours = sa.select(outbox.c.at, outbox.c.id, outbox.c.ref, sa.literal("out")).where(
+    ours = sa.select(outbox.c.done_at, outbox.c.id, outbox.c.ref, sa.literal("out")).where(
         outbox.c.ticket == row["ticket"], outbox.c.channel == "mail", outbox.c.ref.is_not(None)
     )
     known = list(
