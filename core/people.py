@@ -170,7 +170,7 @@ def _open_session(
     return made
 
 
-async def session(store: Store, token: str) -> Session | None:
+async def session_of(store: Store, token: str) -> Session | None:
     """The session a cookie's token stands for, its idle time begun anew; None when it is over."""
     idle = _spans(store)[0]
     found, stale = await store.read(_session, token, idle)
