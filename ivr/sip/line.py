@@ -222,6 +222,7 @@ class SipLine(DatagramProtocol):
         if attempt is not None:
             attempt.heard(up.message, up.peer)
             self._forget_attempts()
+            self._look_empty()
 
     def _request(self, key: Key, request: Request, source: Address) -> None:
         broken = rules.refusal(request)
@@ -350,8 +351,7 @@ class SipLine(DatagramProtocol):
         self._by_row.pop(leg.row, None)
         for key in [key for key, other in self._invites.items() if other is leg]:
             del self._invites[key]
-        if not self._legs:
-            self._empty_now.set()
+        self._look_empty()
 
     def leg_for(self, dialog: Dialog, wanted: Wanted, seat: Seat) -> SipLeg:
         who = rules.Caller(None, False)
@@ -393,10 +393,16 @@ class SipLine(DatagramProtocol):
             del self._attempts[key]
 
     async def _empty(self, seconds: float) -> None:
-        if self._legs:
-            self._empty_now.clear()
+        self._empty_now.clear()
+        if not self._look_empty():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._empty_now.wait(), seconds)
+
+    def _look_empty(self) -> bool:
+        empty = not self._legs and not any(attempt.owing for attempt in self._attempts.values())
+        if empty:
+            self._empty_now.set()
+        return empty
 
     def _host(self, peer: str) -> str:
         """Our address as `peer` reaches it: the setting, else what the kernel would send from."""

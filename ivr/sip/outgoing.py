@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.channels import Refused, TryLater
@@ -94,6 +94,12 @@ class Attempt:
         self._challenged = False
         self._legs: dict[str, tuple[Request, Peer]] = {}  # ACK by remote tag, for repeated 200s
         self._request: Request | None = None
+        self._ended = False
+
+    @property
+    def owing(self) -> bool:
+        """Given up after it rang, and the refusal still to be acknowledged."""
+        return self._cancelling and self._ringing and not self._ended
 
     def invite(self, more: Sequence[tuple[str, str]] = ()) -> None:
         """Send the INVITE, the first time or with credentials."""
@@ -127,6 +133,7 @@ class Attempt:
 
     def heard(self, message: Response | None, peer: Peer) -> None:
         """A response to the INVITE, or None: 32 s of silence."""
+        self._ended |= message is None or message.status >= 200
         if message is None:
             self._settle(NotReached(NO_ANSWER, "no answer at all", TryLater("silence")))
         elif message.seq != self._seq:
@@ -190,7 +197,7 @@ class Attempt:
         ]
         headers = [*kept, ("max-forwards", "70"), ("cseq", f"{self._request.seq} CANCEL")]
         request = sip.request("CANCEL", self._request.uri, headers)
-        self._line.begin(self, replace(request), self._wanted.peer)
+        self._line.begin(self, request, self._wanted.peer)
 
     def _settle(self, result: NotReached) -> None:
         if not self.done.done():
