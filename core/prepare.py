@@ -55,7 +55,7 @@ class Preparer:
 
     def _check(self, heard: Inbound, words: str, subject: str | None) -> None:
         config = self.book.config
-        speaks = words or subject or heard.files or heard.unreadable or heard.raw is not None or heard.raw_key
+        speaks = _shows(words) or subject or heard.files or heard.unreadable or heard.raw is not None or heard.raw_key
         if not speaks and heard.act in (Act.NEW, Act.ADD):
             raise WrongInput("text", "empty")
         if heard.kind is not None and heard.kind not in _KINDS:
@@ -213,6 +213,11 @@ def _participant(heard: Inbound, number: int, at: int) -> Row | None:
     if heard.channel != "mail" or heard.contact is None:
         return None
     return {"id": number, "agency": AGENCY, "at": at, "ticket": number, "n": 1, "contact": None}
+
+
+def _shows(words: str) -> bool:
+    """Is there anything to see? Marks of direction and joiners are not."""
+    return any(c.isprintable() and not c.isspace() for c in words)
 
 
 def _line(value: str | None, most: int) -> str | None:

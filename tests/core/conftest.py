@@ -1,0 +1,94 @@
+"""A store on SQLite and on PostgreSQL, each test with one of its own, and the door in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+import config as configuration
+from config.values import Config
+from core import office, store
+from core.cipher import Keyring
+from core.clock import HandClock
+from core.files import Files
+from core.intake import Desk
+from core.store import Store
+from core.throttle import Throttle
+
+KEY = b"k" * 32
+
+
+async def empty_database(server: str) -> str:
+    """URL of a fresh, empty database on `server`."""
+    name = f"t{uuid4().hex}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
+    return server.rsplit("/", 1)[0] + f"/{name}"
+
+
+@cache
+def sample_config() -> Config:
+    """The sample agency that ships."""
+    return configuration.read()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """14 August 2024, a Wednesday morning in Tehran."""
+    return HandClock(1_723_620_600_000)
+
+
+@pytest.fixture
+def ring() -> Keyring:
+    return Keyring({1: KEY})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a store may be made: a file, or the server in which `place` makes a database."""
+    return f"sqlite:///{tmp_path / 'pasokh.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres")
+
+
+@pytest_asyncio.fixture
+async def place(url: str, tmp_path: Path) -> str:
+    """URL of an empty place with the newest schema."""
+    if url.startswith("postgresql"):
+        url = await empty_database(url)
+        await store.migrate(url, tmp_path)
+    return url
+
+
+@pytest_asyncio.fixture
+async def store_(place: str, clock: HandClock, tmp_path: Path, ring: Keyring) -> AsyncIterator[Store]:
+    opened = await store.open(place, clock, tmp_path, ring.key("chain"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(name="store")
+def _store(store_: Store) -> Store:
+    return store_
+
+
+@pytest.fixture
+def config() -> Config:
+    return sample_config()
+
+
+@pytest_asyncio.fixture
+async def desk(store: Store, config: Config, ring: Keyring, clock: HandClock, tmp_path: Path) -> AsyncIterator[Desk]:
+    """The door, with the sample agency behind it."""
+    throttle = Throttle(config.settings.limits, clock)
+    office.bind(store, office.Office(config, ring, clock, throttle))
+    files = Files(tmp_path / "files", ring, store)
+    yield Desk(store, config, ring, files, clock, throttle)
+    files.close()
