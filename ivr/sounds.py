@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from core.errors import PasokhError
 from ivr.leg import Run
 from ivr.media import g711
 from ivr.prompts import Piece, Prompts, Recorded, Spoken, Tone, Voice
@@ -44,7 +45,7 @@ class Sounds:
         for piece in self._prompts.pieces(item, lang, self._today()):
             try:
                 yield await self._run(piece)
-            except (OSError, g711.NotSound, NoVoice, LookupError):
+            except (OSError, g711.NotSound, NoVoice, LookupError, PasokhError):
                 log.warning("sound cannot be played", extra={"piece": type(piece).__name__})
                 if isinstance(piece, Voice):
                     async for run in self.runs(Item("ivr.reply_file"), lang):
