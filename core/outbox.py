@@ -168,33 +168,35 @@ def next_due(s: Connection, channel: str) -> int | None:
 
 
 def _claimed(s: Connection, rows: Sequence[RowMapping]) -> list[Claimed]:
-    tickets = _about(s, {row["ticket"] for row in rows})
+    tickets = _about(s, {row["ticket"] for row in rows if row["ticket"] is not None})
     contacts = points.sealed(s, {row["contact"] for row in rows if row["contact"] is not None})
     epoch = int(s.execute(sa.select(meta.c.value).where(meta.c.key == "epoch")).scalar_one_or_none() or 0)
-    return [_hand_out(s, row, tickets[row["ticket"]], contacts, epoch) for row in rows]
+    return [_hand_out(s, row, tickets.get(row["ticket"]), contacts, epoch) for row in rows]
 
 
-def _hand_out(s: Connection, row: RowMapping, about: RowMapping, contacts: Mapping[int, bytes], epoch: int) -> Claimed:
+def _hand_out(
+    s: Connection, row: RowMapping, about: RowMapping | None, contacts: Mapping[int, bytes], epoch: int
+) -> Claimed:
     body = Outbound(
         id=row["id"],
         channel=row["channel"],
         to="",
         purpose=Purpose(row["purpose"]),
-        ticket=row["ticket"],
+        ticket=row["ticket"] or 0,
         message=row["message"],
-        line=row["line"] or (about["line"] if about["channel"] == row["channel"] else None),
+        line=row["line"] or (about["line"] if about and about["channel"] == row["channel"] else None),
         lang=row["lang"],
         text=row["text"],
         key=row["key"],
-        facts=_facts(about, row),
+        facts=_facts(about, row) if about else row["facts"],
         files=tuple(KeptFile(**kept) for kept in row["files"]),
         not_after=row["not_after"],
         in_doubt=row["state"] == Stage.UNKNOWN,
         attempt=row["attempt"],
         epoch=epoch,
-        thread=_thread(s, row) if row["channel"] == "mail" else {},
+        thread=_thread(s, row) if about and row["channel"] == "mail" else row["thread"],
     )
-    pin_of = (about["pin_key"], row["ticket"]) if row["purpose"] == Purpose.RECEIPT else None
+    pin_of = (about["pin_key"], row["ticket"]) if about and row["purpose"] == Purpose.RECEIPT else None
     return Claimed(row["id"], row["fence"], body, _address(row, contacts), pin_of)
 
 
@@ -331,7 +333,7 @@ def _fact(stage: Stage, outcome: Outcome) -> Fact:
 def fall_back(s: Connection, row: int, now: int) -> int | None:
     """Try the person's next proven contact point; None when there is none left (dead, shown to operators)."""
     lost = _lock(s, row)
-    if lost is None or lost["purpose"] == Purpose.OTP:
+    if lost is None or lost["ticket"] is None or lost["purpose"] == Purpose.OTP:
         return None
     tried = sa.select(outbox.c.contact).where(
         outbox.c.ticket == lost["ticket"], outbox.c.message == lost["message"], outbox.c.purpose == lost["purpose"]
@@ -407,7 +409,7 @@ def forget_reports(s: Connection, now: int) -> int:
 def resend(s: Connection, row: int, now: int) -> int:
     """Send a dead row again, under a new number, so that no provider takes it for the old one; returns the number.
 
-    Raises WrongState when the row is not dead (parked or lost), None of such a number likewise.
+    Raises WrongState when the row is not dead (parked or lost) or there is none.
     """
     found = _dead(s, row, Fact.RESEND)
     number = ids.outbox(s) if found["contact"] is not None else row
@@ -441,6 +443,8 @@ def _lock(s: Connection, row: int) -> RowMapping | None:
 
 
 def _log(s: Connection, row: RowMapping, after: Stage, why: str, now: int) -> None:
+    if row["ticket"] is None:
+        return
     data = {"outbox": row["id"], "channel": row["channel"], "purpose": row["purpose"], "why": why}
     events.add(s, row["ticket"], f"out.{after}", "system", data)
 

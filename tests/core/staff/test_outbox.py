@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core import ids, outbox, schema
+from core import cipher, ids, outbox, schema
 from core.channels import DeliveryState, Refused, Sent, TryLater, Unknown
 from core.errors import WrongState
 from core.model import Purpose
@@ -285,3 +285,20 @@ async def test_mail_rows_carry_their_thread(world: World):
     await world.put(ticket, channel="mail", seq=3)
     (two,) = await claim(world, channel="mail")
     assert two.message.thread["references"] == ["<a@example.ir>", "<ours@example.ir>", "<b@example.ir>"]
+
+
+async def test_a_sentence_without_a_ticket_is_sent_too(world: World):
+    def put(s):
+        number = ids.outbox(s)
+        s.execute(
+            schema.outbox.insert().values(
+                id=number, at=world.clock.now(), seq=0, channel="sms", purpose=Purpose.STATE, key="help", facts={"a": 1},
+                due_at=world.clock.now(), to=cipher.seal(world.ring, "outbox", "to", number, "+989125555555"),
+            )
+        )  # fmt: skip
+
+    await world.store.write(put)
+    (one,) = await claim(world)
+    message = one.open(world.ring)
+    assert (message.to, message.ticket, message.key, message.facts) == ("+989125555555", 0, "help", {"a": 1})
+    assert await done(world, one, Refused("blocked")) is Stage.FAILED
