@@ -1,0 +1,33 @@
+"""The console's route table."""
+
+from __future__ import annotations
+
+from core.permissions import Permission
+from web.auth import PUBLIC, SIGNED_IN, session
+from web.console import deeds, home, out, queue, signin, ticket, walkin
+from web.routes import Route, get, post
+from web.uploads import Limits
+
+READ = session(Permission.READ)
+FILES = Limits(many=10)
+
+ROUTES: list[Route] = [
+    get("/console/login", signin.show, PUBLIC),
+    post("/console/login", signin.enter, PUBLIC),
+    post("/console/logout", signin.leave, SIGNED_IN),
+    get("/console", home.show, READ),
+    get("/console/", home.show, READ),
+    get("/console/queue", queue.show, READ),
+    get("/console/find", queue.find, READ),
+    get("/console/new", walkin.show, session(Permission.WALK_IN)),
+    post("/console/new", walkin.send, session(Permission.WALK_IN), Limits()),
+    get("/console/out", out.show, READ),
+    post("/console/out/{row:[0-9]+}/resend", out.resend, session(Permission.REPLY)),
+    post("/console/out/{row:[0-9]+}/by-hand", out.by_hand, session(Permission.REPLY)),
+    get("/console/file/{key}", ticket.file, READ),
+    get("/console/t/{id:[0-9]+}", ticket.show, READ),
+    get("/console/t/{id:[0-9]+}/slip", walkin.slip, READ),
+    post("/console/t/{id:[0-9]+}/reply", ticket.reply, READ, FILES),
+    post("/console/t/{id:[0-9]+}/unsend", ticket.unsend, READ),
+    post("/console/t/{id:[0-9]+}/{deed:[a-z_]+}", deeds.do, READ),
+]

@@ -1,0 +1,99 @@
+"""Sign-in and sign-out of staff, and the check that somebody is signed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from aiohttp import web
+
+from core import people, permissions
+from core.views import Session
+from web import auth, forms
+from web.auth import Access
+from web.forms import Bad, Line, Secret
+from web.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The sign-in form."""
+
+    user: Annotated[str, Line(64)]
+    password: Annotated[str, Secret(256)]
+
+
+async def admit(visit: Visit, access: Access) -> None:
+    """Find the session behind the cookie and its right to the route.
+
+    Raises HTTPSeeOther to the sign-in page for a page, HTTPUnauthorized for a deed, HTTPForbidden without the right.
+    """
+    visit.session = await _session(visit)
+    if visit.session is None:
+        if visit.request.method in ("GET", "HEAD"):
+            raise web.HTTPSeeOther(f"/console/login?next={visit.request.rel_url.raw_path_qs}")
+        raise web.HTTPUnauthorized
+    if access.permission and not may(visit, access.permission):
+        raise web.HTTPForbidden
+
+
+def may(visit: Visit, permission: str) -> bool:
+    """Does the signed-in person hold it anywhere, be it for assigned tickets only?"""
+    rights = visit.site.agency.rights
+    return bool(permissions.units_of(visit.actor, permission, rights, assigned=True, now=visit.now()))
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """The sign-in form."""
+    return _form(visit, "", "", 200)
+
+
+async def enter(visit: Visit) -> web.StreamResponse:
+    """Sign in. Any failure is one sentence, whatever was wrong."""
+    if visit.site.settings.second_factor == "required":
+        return _form(visit, "second_factor", visit.form.get("user"), 403)
+    read = forms.read(Login, visit.form)
+    if isinstance(read, Bad):
+        return _form(visit, "not_found", visit.form.get("user"), 422)
+    found = await people.sign_in(visit.parts.store, read.user, read.password, auth.bucket(visit.peer))
+    if not isinstance(found, Session):
+        return _refused(visit, read.user, found.after)
+    response = web.Response(status=303, headers={"Location": _next(visit)})
+    auth.set_cookie(visit.request, response, found.token)
+    return response
+
+
+def _refused(visit: Visit, user: str, after: float) -> web.Response:
+    if not after:
+        return _form(visit, "not_found", user, 422)
+    response = _form(visit, "locked", user, 429)
+    response.headers["Retry-After"] = str(round(after) + 1)
+    return response
+
+
+async def leave(visit: Visit) -> web.StreamResponse:
+    """Sign out: the session ends in the store, too."""
+    await people.sign_out(visit.parts.store, _token(visit))
+    response = web.Response(status=303, headers={"Location": "/console/login"})
+    auth.set_cookie(visit.request, response, "")
+    return response
+
+
+async def _session(visit: Visit) -> Session | None:
+    token = _token(visit)
+    return await people.session_of(visit.parts.store, token) if token else None
+
+
+def _token(visit: Visit) -> str:
+    return visit.request.cookies.get(auth.cookie_name(visit.request), "")
+
+
+def _next(visit: Visit) -> str:
+    """Only a page of the console itself may come next."""
+    wanted = visit.form.get("next")
+    return wanted if wanted.startswith("/console/") and "\\" not in wanted and "\n" not in wanted else "/console/"
+
+
+def _form(visit: Visit, error: str, user: str, status: int) -> web.Response:
+    after = visit.form.get("next") or visit.request.query.get("next", "")
+    return visit.page("console/login.html", status, error=error, user=user, next=after)

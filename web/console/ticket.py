@@ -1,0 +1,170 @@
+"""A ticket: its thread, what may be done, the reply box, its files."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from aiohttp import web
+
+from core import desk, people, permissions, replies, states
+from core.errors import Guarded, NotAllowed, Stale, WrongInput, WrongState
+from core.model import Way
+from core.views import MessageView, TicketView
+from web import files, forms
+from web.forms import Bad, Choice, Text, Whole, Word
+from web.visit import Visit
+
+UNDO = 10_000  # ms in which a reply may be taken back
+CHANNELS = ("web", "sms", "mail", "phone", "desk")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The reply box. `way` note keeps the words inside."""
+
+    version: Annotated[int, Whole(0, 2**53)]
+    text: Annotated[str, Text(10_000)]
+    ref: Annotated[str, Word(64)]
+    way: Annotated[str, Choice(("reply", "note"))] = "reply"
+    channel: Annotated[str | None, Choice(CHANNELS)] = None
+    then: Annotated[str, Choice(("answered", "asked"))] = "answered"
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """The ticket as it stands."""
+    return await _page(visit, await desk.ticket(visit.parts.store, visit.actor, number(visit)))
+
+
+async def reply(visit: Visit) -> web.StreamResponse:
+    """Send the words of the reply box; what is refused comes back with the words kept."""
+    read = forms.read(Reply, visit.form)
+    if isinstance(read, Bad):
+        return await again(visit, number(visit), 422, "reply", dict(read.errors))
+    if visit.form.faults:
+        return await again(visit, number(visit), 422, "reply", {"files": visit.form.faults[0]})
+    try:
+        await _send(visit, read)
+    except Stale as stale:
+        return await again(visit, number(visit), 409, "reply", {"form": stale.word})
+    except (WrongState, Guarded, NotAllowed) as no:
+        return await again(visit, number(visit), 409, "reply", {"form": no.word})
+    except WrongInput as wrong:
+        return await again(visit, number(visit), 422, "reply", {wrong.field: wrong.word})
+    visit.parts.wake()
+    raise web.HTTPSeeOther(f"/console/t/{number(visit)}#end")
+
+
+async def unsend(visit: Visit) -> web.StreamResponse:
+    """Take a reply back within 10 seconds."""
+    message = visit.form.get("message")
+    if not message.isascii() or not message.isdigit():
+        raise web.HTTPBadRequest
+    try:
+        await replies.unsend(visit.parts.store, visit.actor, number(visit), int(message))
+    except (WrongState, Guarded) as no:
+        return await again(visit, number(visit), 409, "unsend", {"form": no.word})
+    raise web.HTTPSeeOther(f"/console/t/{number(visit)}#end")
+
+
+async def file(visit: Visit) -> web.StreamResponse:
+    """A file of a ticket (`?t=` its id) this person may read; sound plays in place, by Range."""
+    asked = visit.request.query.get("t", "")
+    if not asked.isascii() or not asked.isdigit():
+        raise web.HTTPNotFound
+    view = await desk.ticket(visit.parts.store, visit.actor, int(asked))
+    key = visit.request.match_info["key"]
+    kept = next((one for message in view.messages for one in message.files if one.key == key), None)
+    if kept is None:
+        raise web.HTTPNotFound
+    return await files.serve(visit, kept)
+
+
+def number(visit: Visit) -> int:
+    """The ticket's id in the address."""
+    return int(visit.request.match_info["id"])
+
+
+async def again(visit: Visit, ticket: int, status: int, tried: str, errors: Mapping[str, str]) -> web.StreamResponse:
+    """The ticket as it is now, with the refusal and all that was typed."""
+    view = await desk.ticket(visit.parts.store, visit.actor, ticket)
+    return await _page(visit, view, status, tried, errors)
+
+
+async def _send(visit: Visit, form: Reply) -> None:
+    store, who, ticket = visit.parts.store, visit.actor, number(visit)
+    if form.way == "note":
+        await desk.note(store, who, ticket, form.version, form.text)
+        return
+    await replies.reply(
+        store,
+        who,
+        ticket,
+        form.version,
+        form.text,
+        channel=form.channel,
+        files=visit.form.files,
+        ref=form.ref,
+        then=form.then,
+    )
+
+
+async def _page(
+    visit: Visit, view: TicketView, status: int = 200, tried: str = "", errors: Mapping[str, str] | None = None
+) -> web.Response:
+    colleagues = await people.colleagues(visit.parts.store) if "assign" in view.events_allowed else []
+    typed = {name: visit.form.get(name) for name in ("text", "reason", "unit", "until", "staff", "then", "channel")}
+    return visit.page(
+        "console/ticket.html",
+        status,
+        ticket=view,
+        tried=tried,
+        errors=errors or {},
+        typed=typed,
+        ref=visit.form.get("ref") or secrets.token_hex(16),
+        units=visit.site.agency.offices(visit.lang),
+        reasons=desk.CLOSE_REASONS,
+        colleagues=colleagues,
+        service=visit.site.agency.service_title(view.service, visit.lang) if view.service else "",
+        recipient=_recipient(view),
+        allowed=lambda name: _allowed(visit, view, name),
+        undoable=lambda one: _undoable(visit, one),
+        mark_text=lambda mark: _known(visit, "console.mark.", mark),
+        event_text=lambda kind: _known(visit, "core.event.", kind),
+        reason_text=lambda reason: _known(visit, "console.close.", str(reason)),
+    )
+
+
+def _recipient(view: TicketView) -> str:
+    """Whom the answer reaches, where it goes out to a contact."""
+    return view.contact.value if view.contact and view.answer_by not in ("web", "desk") else ""
+
+
+def _allowed(visit: Visit, view: TicketView, deed: str) -> bool:
+    """May this deed be offered? `take` is an assignment to oneself, of a ticket that is not one's own already."""
+    if deed == "take":
+        mine = view.assignee == visit.actor.staff
+        return not mine and "assign" in view.events_allowed | ({"assign"} & _takes(visit, view))
+    return deed in view.events_allowed
+
+
+def _takes(visit: Visit, view: TicketView) -> set[str]:
+    able = states.events(view.state) & {"assign"}
+    rights = visit.site.agency.rights
+    may = permissions.allowed(visit.actor, permissions.Permission.TAKE, view.unit, rights, now=visit.now())
+    return set(able) if may and view.assignee is None else set()
+
+
+def _undoable(visit: Visit, one: MessageView) -> bool:
+    """A reply of the last ten seconds."""
+    return one.way == Way.OUT and not one.withdrawn and visit.now() - one.at < UNDO
+
+
+def _known(visit: Visit, prefix: str, word: str) -> str:
+    """The text for a word, or the word itself where there is none."""
+    try:
+        return visit.t(prefix + word)
+    except LookupError:
+        return word
