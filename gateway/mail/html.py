@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-import nh3
-
 TAGS = frozenset({
     "p", "div", "br", "hr", "span", "b", "i", "u", "em", "strong", "a", "ul", "ol", "li", "table", "tr", "td", "th",
     "tbody", "thead", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "img", "font", "center", "section",
@@ -37,6 +35,8 @@ class Words:
 
 def words(source: str) -> Words:
     """Plain text of `source`, lines kept, quoted parts apart. Non-empty in, non-empty out where there is any word."""
+    import nh3  # late: only letters without plain text need it
+
     clean = nh3.clean(
         source,
         tags=set(TAGS),
@@ -52,7 +52,12 @@ def words(source: str) -> Words:
     found = Words(_tidy("".join(reader.new)), _tidy("".join(reader.quoted)))
     if found.new or found.quoted:
         return found
-    return Words(_tidy(html.unescape(re.sub(r"<[^<>]*>", " ", source))), "")
+    return Words(crude(source), "")
+
+
+def crude(source: str) -> str:
+    """The words without regard to structure, in linear time: what is shown when the careful way takes too long."""
+    return _tidy(html.unescape(re.sub(r"<[^<>]*>", " ", source)))
 
 
 @dataclass(slots=True)

@@ -55,7 +55,7 @@ def _cut(bare: list[str], marks: Marks, ours: tuple[str, ...]) -> tuple[int, str
             return at, "original"
         if _labels(bare, at, marks) >= 3:
             return at, "fields"
-        if _is_attribution(bare, at, marks) and not _answered_below(bare, at):
+        if _attribution(bare, at, marks) and not _answered_below(bare, at):
             return at, "attribution"
     return len(bare), ""
 
@@ -78,16 +78,16 @@ def _labels(bare: list[str], at: int, marks: Marks) -> int:
     return count if first and first[1].strip().lower() in marks.fields else 0
 
 
-def _is_attribution(bare: list[str], at: int, marks: Marks) -> bool:
-    """«در … نوشت:» on this line, or begun here and broken over at most three."""
+def _attribution(bare: list[str], at: int, marks: Marks) -> int:
+    """How many lines, at most three, «در … نوشت:» takes from here on; 0 when it is none."""
     joined = ""
-    for line in bare[at : at + 3]:
+    for count, line in enumerate(bare[at : at + 3], 1):
         if not line or line.startswith(">"):
-            return False
+            return 0
         joined = f"{joined} {line}".strip()
         if any(p.match(joined) for p in marks.attribution):
-            return joined.rstrip().endswith(":") or _quote_follows(bare, at)
-    return False
+            return count if joined.endswith(":") or _quote_follows(bare, at) else 0
+    return 0
 
 
 def _quote_follows(bare: list[str], at: int) -> bool:
@@ -107,7 +107,7 @@ def _answered_below(bare: list[str], at: int) -> bool:
 
 def _attribution_above(bare: list[str], at: int, marks: Marks) -> int:
     for back in range(max(0, at - 5), at):
-        if _is_attribution(bare, back, marks):
+        if _attribution(bare, back, marks):
             return back
     return at
 
@@ -117,9 +117,11 @@ def _without_marked(lines: list[str], bare: list[str], marks: Marks) -> tuple[li
     folded: list[str] = []
     at = 0
     while at < len(lines):
-        if bare[at].startswith(">") or (_is_attribution(bare, at, marks) and _quote_follows(bare, at)):
-            folded.append(lines[at])
+        told = 1 if bare[at].startswith(">") else _attribution(bare, at, marks)
+        if told and (bare[at].startswith(">") or _quote_follows(bare, at + told - 1)):
+            folded += lines[at : at + told]
         else:
+            told = 1
             kept.append(lines[at])
-        at += 1
+        at += told
     return kept, folded

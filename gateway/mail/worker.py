@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from gateway.mail import marks, mime, quote
+from gateway.mail import html, marks, mime, quote
 from gateway.mail.mime import Mail
 
 CPU = 2  # seconds a letter
@@ -46,7 +46,8 @@ def first(job: Job) -> Mail:
     """Headers, text and files; quotes folded where there is plain text."""
     mail = mime.parse(job.raw, default=job.charset)
     if not mail.text.strip():
-        return mail
+        words = html.crude(mail.html)[:65_536]
+        return dataclasses.replace(mail, text="", new=words) if words else mail
     split = quote.split(mail.text, "", marks.read(), job.ours)
     return dataclasses.replace(mail, new=split.new, quoted=split.quoted)
 
@@ -55,8 +56,6 @@ def second(mail: Mail, job: Job) -> Words:
     """What the HTML says, only where there is no plain text."""
     if mail.text.strip() or not mail.html.strip():
         return Words()
-    from gateway.mail import html  # late: nh3 is only needed for letters without plain text
-
     found = html.words(mail.html)
     split = quote.split(found.new or found.quoted, found.quoted if found.new else "", marks.read(), job.ours)
     return Words(f"{found.new}\n{found.quoted}".strip()[:65_536], split.new[:65_536], split.quoted[:65_536])
