@@ -373,11 +373,12 @@ class SipLine(DatagramProtocol):
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = at
-        self._alarm = asyncio.get_running_loop().call_later(max(0.0, at - self.now()), self._tick)
+        self._alarm = asyncio.get_running_loop().call_later(max(0.0, at - self.now()), self.tick)
 
     # ---------------------------------------------------------------- inside
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Fire what is due; the line calls it itself at the times it was asked to."""
         self._alarm = None
         now = self.now()
         self._do(self._transactions.feed(Tick(), ("", 0), now))

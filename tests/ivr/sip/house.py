@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,6 +85,18 @@ class House:
 
     answers: bool = True
     answered: bool | None = None
+    ahead: float = 0.0
+
+    def clock(self) -> float:
+        """The line's clock: true time and what was skipped."""
+        return time.monotonic() + self.ahead
+
+    async def skip(self, seconds: float) -> None:
+        """Let time jump, tick by tick, so that every timer fires in its order."""
+        for _ in range(int(seconds / 0.25)):
+            self.ahead += 0.25
+            self.line.tick()
+            await asyncio.sleep(0.002)
 
 
 @contextlib.asynccontextmanager
@@ -93,7 +106,14 @@ async def house(reactor: Any, answers: bool = True, room: int = 1000, **settings
     peers = settings.pop("peer", (Peer("all", allow=("127.0.0.0/8",)),))
     given = Line(bind=("udp:127.0.0.1:0",), peer=peers, **settings)
     held: list[House] = []
-    line = SipLine(reactor, "main", given, plane, lambda leg: held[0].take(leg))
+    line = SipLine(
+        reactor,
+        "main",
+        given,
+        plane,
+        lambda leg: held[0].take(leg),
+        lambda: held[0].clock() if held else time.monotonic(),
+    )
     plane.line = line
     held.append(House(line, plane, answers=answers))
     line.start()

@@ -113,6 +113,99 @@ async def test_the_200_is_repeated_until_its_ack(reactor):
             assert await phone.silence(1.3)
 
 
+async def test_without_any_ack_the_same_200_goes_on_for_32_seconds_then_bye(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            await phone.final()
+            await home.skip(33)
+            bye = await phone.request("BYE")
+            assert len([raw for raw in phone.raw if raw == phone.raw[1]]) >= 9
+            phone.say(sip.write(sip.reply(bye, 200)))
+            await until(lambda: home.events == [HungUp("no_ack")])
+            assert home.answered is False
+
+
+async def test_a_call_that_lasts_too_long_is_ended(reactor):
+    async with house(reactor, max_call=60) as home:
+        with Phone(home.line.port) as phone:
+            await phone.connect()
+            await until(lambda: home.answered)
+            await home.skip(61)
+            bye = await phone.request("BYE")
+            phone.say(sip.write(sip.reply(bye, 200)))
+            await until(lambda: home.events == [HungUp("too_long")])
+
+
+async def test_hanging_up_before_the_answer_is_busy(reactor):
+    async with house(reactor, answers=False) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            await until(lambda: home.legs)
+            home.legs[0].hang_up()
+            assert (await phone.final()).status == 486
+            phone.say(phone.make("ACK"))
+            await until(lambda: home.events == [HungUp("us")] and home.line.calls == 0)
+
+
+async def test_hanging_up_right_after_the_answer_waits_for_the_ack(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            answer = await phone.final()
+            home.legs[0].hang_up()
+            assert await phone.silence()
+            phone.say(phone.make("ACK", to_tag=answer.to_tag, branch="ack"))
+            bye = await phone.request("BYE")
+            phone.say(sip.write(sip.reply(bye, 200)))
+            await until(lambda: home.line.calls == 0 and home.events == [HungUp("us")])
+
+
+async def test_update_refreshes_and_may_change_the_media(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect()
+            phone.say(phone.make("UPDATE", to_tag=tag, seq=2, branch="u2"))
+            assert (await phone.final()).status == 200 and not home.plane.of(media.Change)
+            phone.say(phone.make("UPDATE", OFFER.replace(b"40000", b"40002"), to_tag=tag, seq=3, branch="u3"))
+            assert b"m=audio 30000" in (await phone.final()).body
+            assert home.plane.of(media.Change)[0].media.peer == ("127.0.0.1", 40002)
+
+
+async def test_a_second_re_invite_while_one_is_pending_is_told_to_come_back(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            tag = await phone.connect()
+            await until(lambda: home.answered)
+            phone.say(phone.make("INVITE", OFFER, to_tag=tag, seq=2, branch="r2"))
+            assert (await phone.final()).status == 200
+            phone.say(phone.make("INVITE", OFFER, to_tag=tag, seq=3, branch="r3"))
+            answer = await phone.final()
+            assert answer.status == 500 and 0 <= int(answer.get("retry-after") or 99) <= 10
+
+
+async def test_the_sdp_of_a_multipart_is_found(reactor):
+    body = (
+        b"--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x\r\nContent-Type: application/sdp\r\n\r\n" + OFFER + b"--x--"
+    )
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", body, more=("Content-Type: multipart/mixed;boundary=x",)))
+            assert (await phone.final()).status == 200
+            assert home.plane.of(media.Add)[0].media.peer == ("127.0.0.1", 40000)
+
+
+async def test_a_bye_before_the_answer_ends_the_call(reactor):
+    async with house(reactor, answers=False) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            await until(lambda: home.legs)
+            tag = home.legs[0].dialog.local_tag
+            phone.say(phone.make("BYE", to_tag=tag, seq=2, branch="bye"))
+            assert {(await phone.final()).status, (await phone.final()).status} == {200, 487}
+            await until(lambda: home.line.calls == 0 and home.events == [HungUp("caller")])
+
+
 async def test_the_same_call_by_another_way_is_a_loop(reactor):
     async with house(reactor) as home:
         with Phone(home.line.port) as phone:
