@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -244,25 +244,9 @@ def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
         return dict(tables)
     faults: list[Fault] = []
     lines = shape.gather_each(Line, tables.get("line", {}), where / "line", faults)
-    for name, line in lines.items():
-        faults += _checked(line, where / "line" / name)
     if faults:
         raise Faults(faults)
     return lines
-
-
-def _checked(line: Line, where: Where) -> Iterator[Fault]:
-    """What a type cannot say: an address, a range, networks."""
-    checks: Mapping[str, Callable[[], Any]] = {
-        "bind": line.address,
-        "rtp": line.rtp_range,
-        "peer": lambda: [peer.networks() for peer in line.peer],
-    }
-    for key, check in checks.items():
-        try:
-            check()
-        except (ValueError, IndexError) as error:
-            yield (where / key).fault("bad-value", f"{error}; see docs/phone.md")
 
 
 def _numbers(name: str, line: Line, menus: Menus, where: Where) -> list[Fault]:
@@ -279,5 +263,4 @@ def _numbers(name: str, line: Line, menus: Menus, where: Where) -> list[Fault]:
 def _plane(lines: Mapping[str, Line]) -> Plane:
     """One media plane for all lines; the first one's address and port range count."""
     line = next(iter(lines.values()))
-    first, _, last = line.rtp.partition("-")
-    return Plane(line.address()[0], int(first), int(last or first), LEAST_FREE)
+    return Plane(line.address()[0], *line.rtp_range(), LEAST_FREE)

@@ -1,0 +1,176 @@
+"""The phone as a channel: real line, real media plane, real speech, and the real door on SQLite behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+
+import config as configuration
+from config.faults import Faults
+from core import office, store
+from core.channels import Gear, Outbound, Purpose, Refused
+from core.cipher import Keyring
+from core.clock import SystemClock
+from core.files import Files
+from core.intake import Desk
+from core.schema import file, message, ticket
+from core.throttle import Throttle
+from ivr import channel, phone
+from ivr.channel import Phone
+from ivr.media import g711
+from ivr.spool import Note, Spool
+from tests.ivr.caller import NUMBER, MadeUpLeg
+
+KEY = b"k" * 32
+
+
+def lines(**more) -> dict:
+    peer = {"name": "loopback", "allow": ["127.0.0.0/8"], "asserts_identity": True}
+    return {"line": {"main": {"bind": ["udp:127.0.0.1:0"], "rtp": "0", "peer": [peer], **more}}}
+
+
+def gear(folder: Path, reactor=None, table: dict | None = None, **extra) -> Gear:
+    site = configuration.read()
+    known = {"menus_folder": str(site.menus_folder), "units": {unit.slug for unit in site.units}, **extra}
+    return Gear("phone", table or lines(), site.texts, str(folder), reactor, SystemClock(), {}, known)
+
+
+@pytest_asyncio.fixture
+async def opened(tmp_path):
+    """A store on SQLite with the sample agency, and its files."""
+    ring, clock = Keyring({1: KEY}), SystemClock()
+    made = await store.open(f"sqlite:///{tmp_path / 'pasokh.db'}", clock, tmp_path, ring.key("chain"))
+    site = configuration.read()
+    throttle = Throttle(site.settings.limits, clock)
+    office.bind(made, office.Office(site, ring, clock, throttle))
+    files = Files(tmp_path / "files", ring, made)
+    yield made, files, Desk(made, site, ring, files, clock, throttle)
+    await made.close()
+
+
+def rows(s, table):
+    return s.execute(sa.select(table)).mappings().all()
+
+
+async def until(what, seconds: float = 15.0):
+    """Wait for `what()`, which may be a coroutine, to be true."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = what()
+            found = await found if asyncio.iscoroutine(found) else found
+            if found:
+                return found
+            await asyncio.sleep(0.02)
+
+
+async def test_a_call_over_sip_leaves_a_complaint_with_its_voice(opened, reactor, tmp_path):
+    made, files, door = opened
+    loud = (12000 * np.sin(np.arange(20_000) * 0.8)).astype(np.int16)
+    said = tmp_path / "say.wav"
+    await asyncio.to_thread(said.write_bytes, g711.write_wav(loud))
+    (tmp_path / "phone").mkdir()
+    ours = channel.make(gear(tmp_path / "phone", reactor, read=files.read))
+    assert isinstance(ours, Phone)
+    await ours.start(door)
+    try:
+        status = await phone.call(
+            f"sip:1888@127.0.0.1:{ours.ports['main']}", ",1,0,*wait,say,#,,3,,h", said, tmp_path / "heard.wav",
+            reactor=reactor, caller="09120000000", tell=lambda line: None,
+        )  # fmt: skip
+        assert status == phone.DONE
+        [found] = await until(lambda: made.read(rows, ticket))
+        assert (found["kind"], found["channel"]) == ("complaint", "phone")
+        [kept] = await made.read(rows, file)
+        sound = g711.read_wav(await files.read(kept["key"]))
+        assert 2.0 < len(sound) / 8000 < 8.0
+        assert np.abs(sound.astype(int)).max() > 9000
+        [words] = await made.read(rows, message)
+        assert words["text"].startswith("پیام صوتی، ")
+        await until(lambda: ours.calls == 0)
+        assert list(Path(tmp_path / "phone" / "spool").iterdir()) == []  # noqa: ASYNC240
+    finally:
+        await ours.stop(0)
+
+
+async def test_what_a_crash_left_in_the_spool_is_a_ticket_after_start(opened, reactor, tmp_path):
+    made, _, door = opened
+    spool = Spool(tmp_path / "phone" / "spool")
+    note = Note("ab" * 16, 1, "main", "1888", NUMBER, True, kind="suggestion", at=1_723_620_600_000)
+    sound = spool.begin(note)
+    await asyncio.to_thread(Path(sound).write_bytes, g711.wav_header("pcma", 0) + b"\x55" * 8000 * 4)
+    for _ in range(2):  # the second start finds nothing more
+        ours = channel.make(gear(tmp_path / "phone", reactor))
+        await ours.start(door)
+        await until(lambda: not spool.left())
+        await ours.stop(0)
+    [found] = await made.read(rows, ticket)
+    assert found["kind"] == "suggestion"
+
+
+async def test_stopping_sees_a_running_recording_through(opened, reactor, tmp_path):
+    made, _, door = opened
+    ours = channel.make(gear(tmp_path / "phone", reactor))
+    await ours.start(door)
+    leg = MadeUpLeg(speaks=[-6.0])
+    leg._do("10")
+    ours.take_call(leg)
+    await until(lambda: leg.spoken)
+    await ours.stop(0)
+    assert ours.calls == 0
+    [found] = await made.read(rows, ticket)
+    assert found["kind"] == "complaint"
+    late = MadeUpLeg()
+    ours.take_call(late)
+    assert not late.up
+
+
+async def test_answers_are_heard_by_calling_so_nothing_is_sent(tmp_path):
+    ours = channel.make(gear(tmp_path))
+    assert not ours.can_send
+    outcome = await ours.send(Outbound(1, "phone", NUMBER, Purpose.ANSWER, 1, None))
+    assert isinstance(outcome, Refused)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Twisted leaves the socket it cannot bind
+async def test_a_taken_port_is_named(opened, reactor, tmp_path):
+    _, _, door = opened
+    first = channel.make(gear(tmp_path / "a", reactor))
+    await first.start(door)
+    taken = f"udp:127.0.0.1:{first.ports['main']}"
+    second = channel.make(gear(tmp_path / "b", reactor, lines(bind=[taken])))
+    with pytest.raises(OSError, match=r"phone\.line\.main\.bind"):
+        await second.start(door)
+    await first.stop(0)
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [
+        ({"bind": ["tls:0.0.0.0:5061"]}, "bad-value"),
+        ({"rtp": "many"}, "bad-value"),
+        ({"peer": [{"name": "x", "allow": ["here"]}]}, "bad-value"),
+        ({"numbers": {"1888": "missed"}}, "unknown-menu"),
+        ({"colour": 1}, "unknown-key"),
+    ],
+)
+def test_a_faulty_line_is_refused_by_name(tmp_path, more, word):
+    with pytest.raises(Faults) as raised:
+        channel.make(gear(tmp_path, table=lines(**more)))
+    assert word in {fault.word for fault in raised.value.faults}
+
+
+def test_a_faulty_menu_is_refused_by_name(tmp_path):
+    made = gear(tmp_path)
+    faulty = replace(
+        made, extra={**made.extra, "menus": {"menus/main.toml": 'start = "gone"\n[menu.a]\ndo = "hangup"'}}
+    )
+    with pytest.raises(Faults, match=r"menus/main\.toml:1: unknown-target"):
+        channel.make(faulty)
