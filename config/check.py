@@ -22,8 +22,8 @@ def prefixes(folder: str | Path = SEEDS) -> tuple[str, ...]:
     """The beginnings of keys that code completes with a word. Raises Faults."""
     document = load(Path(folder) / "texts" / "prefixes.toml")
     listed = document.data.get("prefixes", [])
-    if not isinstance(listed, list) or not all(isinstance(one, str) and one.endswith(".") for one in listed):
-        raise Faults([document.at("prefixes").fault("bad-type", 'prefixes is a list of texts ending in "."')])
+    if not isinstance(listed, list) or not all(isinstance(one, str) and one.endswith((".", "_")) for one in listed):
+        raise Faults([document.at("prefixes").fault("bad-type", "prefixes is a list of texts ending in . or _")])
     return tuple(listed)
 
 
