@@ -48,7 +48,9 @@ async def one(store: Store, table, number: int):
 
 async def answer(store: Store, receipt: Receipt, now: int) -> None:
     values = {"state": "answered", "answered_at": now, "clock": "stopped"}
-    await store.write(lambda s: s.execute(sa.update(ticket).where(ticket.c.id == receipt.ticket).values(values)) and None)
+    await store.write(
+        lambda s: s.execute(sa.update(ticket).where(ticket.c.id == receipt.ticket).values(values)) and None
+    )
 
 
 async def test_a_message_is_a_ticket_with_a_code_a_unit_and_a_due_date(desk: Desk, store: Store, ring: Keyring):
@@ -247,7 +249,9 @@ async def test_another_number_adds_only_aside(desk: Desk, store: Store):
     assert len(await rows(store, outbox)) == 1
 
 
-async def test_an_addition_to_an_answered_ticket_opens_it_with_a_fresh_clock(desk: Desk, store: Store, clock: HandClock):
+async def test_an_addition_to_an_answered_ticket_opens_it_with_a_fresh_clock(
+    desk: Desk, store: Store, clock: HandClock
+):
     first = await desk.take(sms())
     clock.advance(3 * DAY)
     await answer(store, first, clock.now())
@@ -361,6 +365,8 @@ async def test_raw_bytes_are_kept_without_a_ticket(desk: Desk, store: Store):
 async def test_every_ticket_has_its_code_message_and_event(desk: Desk, store: Store):
     found = await asyncio.gather(*(desk.take(sms(f"k-{n}")) for n in range(700)))
     assert len({receipt.code for receipt in found}) == 700
-    counts = {name: await count(store, metadata.tables[name]) for name in ("ticket", "code", "message", "event", "seen")}
+    counts = {
+        name: await count(store, metadata.tables[name]) for name in ("ticket", "code", "message", "event", "seen")
+    }
     assert set(counts.values()) == {700}
     assert {row["pos"] > 0 for row in await rows(store, event)} == {True}
