@@ -142,3 +142,17 @@ def test_the_words_of_core_have_their_sentences():
     wanted += [f"core.role.{x}" for x in CONFIG.roles]
     wanted += [f"core.error.{x.word}" for x in vars(errors).values() if isinstance(x, type) and hasattr(x, "word")]
     assert [key for key in wanted if not TEXTS.has(key)] == []
+
+
+def test_every_word_an_error_can_carry_has_a_sentence():
+    missing = []
+    for path, tree in _python():
+        for node in ast.walk(tree):
+            name = getattr(getattr(node, "func", None), "id", None) if isinstance(node, ast.Call) else None
+            if name in ("Guarded", "WrongInput") and node.args:  # type: ignore[attr-defined]
+                word = node.args[-1]  # type: ignore[attr-defined]
+                if isinstance(word, ast.Constant) and not any(
+                    TEXTS.has(area + str(word.value)) for area in ("core.error.", "portal.fault.")
+                ):
+                    missing.append(f"{path.relative_to(ROOT)}:{word.lineno}: core.error.{word.value}")
+    assert not missing, "\n".join(missing)
