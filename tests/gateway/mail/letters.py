@@ -54,9 +54,12 @@ def parts(*pieces: bytes, kind: str = "mixed", **given) -> bytes:
 
 
 TEXT_PART = b"Content-Type: text/plain; charset=utf-8\r\n" + b64(NEW.encode())
+LINES = NEW.replace("\n", "<br>")
+HTML = "text/html; charset=utf-8"
 GMAIL_OLD = '<div class="gmail_quote"><div class="gmail_attr">در دوشنبه نوشت:</div><blockquote>کهنه</blockquote></div>'
 OUTLOOK_OLD = '<div id="divRplyFwdMsg"><b>از:</b> آب<br><b>موضوع:</b> پیام</div><div>متن کهنه</div>'
 ATTACHED = "attachment; filename*=utf-8''" + quote("نقشهٔ پل.pdf")
+PDF = f"Content-Type: application/pdf\r\nContent-Disposition: {ATTACHED}\r\n"
 PIECES = "attachment;\r\n filename*0*=utf-8''" + quote("گزارش ") + ";\r\n filename*1*=" + quote("سیل.jpg")
 
 SAMPLES = [
@@ -83,27 +86,34 @@ SAMPLES = [
             ),
         ),
     ),
-    Sample("gmail reply", plain(f"{NEW}\n\nدر تاریخ دوشنبه ۳ آذر ۱۴۰۴ آب <water@agency.example.ir>\nنوشت:\n\n> {MARKED}")),
-    Sample("english gmail reply", plain(f"{NEW}\n\nOn Mon, Nov 24, 2025 at 3:04 PM Water <w@agency.example.ir> wrote:\n> x")),
+    Sample("gmail reply", plain(f"{NEW}\n\nدر دوشنبه ۳ آذر ۱۴۰۴ آب <water@agency.example.ir>\nنوشت:\n\n> {MARKED}")),
+    Sample(
+        "english gmail reply",
+        plain(f"{NEW}\n\nOn Mon, Nov 24, 2025 Water <w@agency.example.ir> wrote:\n> x"),
+    ),
     Sample("outlook reply", plain(f"{NEW}\n\nاز: آب\nارسال شده: دوشنبه\nبه: مریم\nموضوع: پیام\n\n{OLD}")),
     Sample("english outlook reply", plain(f"{NEW}\n\n-----Original Message-----\nFrom: x\nSent: y\nTo: z\n\n{OLD}")),
     Sample("below our line", plain(f"{NEW}\n\nلطفاً پاسخ خود را بالای این خط بنویسید\n\n{OLD}")),
     Sample("arabic reply", plain(f"{NEW}\n\nتمت كتابة الاثنين بواسطة Water:\n> {MARKED}")),
     Sample("answer below the quote", plain(f"> {MARKED}\n\n{NEW}")),
-    Sample("flowed", plain("سلام \nچراغ‌های پارک \nشهر", kind="text/plain; charset=utf-8; format=flowed"), "سلام چراغ‌های پارک شهر"),
-    Sample("html only", head(kind="text/html; charset=utf-8") + b64(f"<p>{NEW.replace(chr(10), '<br>')}</p>".encode())),
+    Sample(
+        "flowed",
+        plain("سلام \nچراغ‌های \nشهر", kind="text/plain; charset=utf-8; format=flowed"),
+        "سلام چراغ‌های شهر",
+    ),
+    Sample("html only", head(kind=HTML) + b64(f"<p>{LINES}</p>".encode())),
     Sample(
         "html gmail reply",
-        head(kind="text/html; charset=utf-8") + b64(f"<div dir=rtl>{NEW.replace(chr(10), '<br>')}</div>{GMAIL_OLD}".encode()),
+        head(kind=HTML) + b64(f"<div dir=rtl>{LINES}</div>{GMAIL_OLD}".encode()),
     ),
     Sample(
         "html outlook reply",
-        head(kind="text/html; charset=utf-8") + b64(f"<div>{NEW.replace(chr(10), '<br>')}</div>{OUTLOOK_OLD}".encode()),
+        head(kind=HTML) + b64(f"<div>{LINES}</div>{OUTLOOK_OLD}".encode()),
     ),
     Sample("alternative", parts(TEXT_PART, b"Content-Type: text/html\r\n\r\n<b>x</b>", kind="alternative")),
     Sample(
         "file",
-        parts(TEXT_PART, f"Content-Type: application/pdf\r\nContent-Disposition: {ATTACHED}\r\n".encode() + b64(b"%PDF-")),
+        parts(TEXT_PART, PDF.encode() + b64(b"%PDF-")),
         files=("نقشهٔ پل.pdf",),
     ),
     Sample(

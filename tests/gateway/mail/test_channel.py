@@ -157,7 +157,7 @@ async def test_a_full_disk_is_452(open_channel):
 
 async def test_a_peer_that_goes_away_does_not_undo_the_commit(channel, door):
     door.gate.clear()
-    reader, writer = await asyncio.open_connection("127.0.0.1", channel.port())
+    _, writer = await asyncio.open_connection("127.0.0.1", channel.port())
     writer.write(b"EHLO c\r\nMAIL FROM:<sara@mailbox.example>\r\nRCPT TO:<water@agency.example.ir>\r\nDATA\r\n")
     writer.write(LETTER + b".\r\n")
     await asyncio.wait_for(door.begun.wait(), 20)
@@ -166,7 +166,7 @@ async def test_a_peer_that_goes_away_does_not_undo_the_commit(channel, door):
         await writer.wait_closed()
     door.gate.set()
     async with asyncio.timeout(10):
-        while not door.taken:
+        while not door.taken:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -212,8 +212,11 @@ async def test_a_big_letter_is_spooled_and_its_file_kept(channel, door):
     import base64
 
     data = bytes(range(256)) * 8000
-    head = "From: sara@mailbox.example\r\nSubject: نقشه\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nپیوست\r\n"
-    part = "--b\r\nContent-Type: application/pdf; name=x\r\nContent-Disposition: attachment; filename*=utf-8''%D9%86%D9%82%D8%B4%D9%87.pdf\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    head = "From: sara@mailbox.example\r\nSubject: نقشه\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    part = (
+        "--b\r\n\r\nپیوست\r\n--b\r\nContent-Type: application/pdf; name=x\r\nContent-Transfer-Encoding: base64\r\n"
+        "Content-Disposition: attachment; filename*=utf-8''%D9%86%D9%82%D8%B4%D9%87.pdf\r\n\r\n"
+    )
     letter = (head + part).encode() + base64.encodebytes(data).replace(b"\n", b"\r\n") + b"--b--\r\n"
     assert (await deliver(channel, letter))[0] == 250
     taken = door.taken[0]

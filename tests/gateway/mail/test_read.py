@@ -73,7 +73,9 @@ def test_a_right_declaration_always_stands(text, name):
     assert clean(charset.decode(raw, name).text) == clean(text)
 
 
-@pytest.mark.parametrize("name", ["", None, "x-unknown", "no-such-charset", "zlib", "hex", "idna", "rot13", "utf-16", "\0"])
+@pytest.mark.parametrize(
+    "name", ["", None, "x-unknown", "no-such-charset", "zlib", "hex", "idna", "rot13", "utf-16", "\0"]
+)
 def test_an_odd_declaration_never_raises(name):
     assert charset.decode(NEW.encode(), name).text
     assert charset.decode(b"\xff\xfe\x80", name).text
@@ -165,9 +167,7 @@ BOMBS = {
     "quotes": b"From: " + b'"' * 40_000 + b"\r\n\r\nx",
     "parentheses": b"From: " + b"(" * 40_000 + b"\r\nTo: " + b":" * 40_000 + b"\r\n\r\nx",
     "many fields": b"X: y\r\n" * 20_000 + b"\r\nx",
-    "deep": b"".join(
-        f'Content-Type: multipart/mixed; boundary="b{i}"\r\n\r\n--b{i}\r\n'.encode() for i in range(1000)
-    ),
+    "deep": b"".join(f'Content-Type: multipart/mixed; boundary="b{i}"\r\n\r\n--b{i}\r\n'.encode() for i in range(1000)),
     "many parts": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 20_000,
     "words": b"Subject: " + b"=?utf-8?q?" * 5000 + b"\r\n\r\nx",
     "parameters": b"Content-Type: text/plain" + b"; a*0=b" * 5000 + b"\r\n\r\nx",
@@ -232,6 +232,6 @@ def test_a_text_past_64_kib_is_kept_whole_as_a_file():
 
 def test_a_letter_in_a_letter_stays_a_letter():
     inner = f"From: x@example.ir\r\nSubject: {SUBJECT}\r\n\r\nدرون".encode()
-    raw = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nout\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n" + inner
-    mail = mime.parse(raw + b"\r\n--b--\r\n")
+    outer = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nout\r\n--b\r\n"
+    mail = mime.parse(outer + b"Content-Type: message/rfc822\r\n\r\n" + inner + b"\r\n--b--\r\n")
     assert mail.text.strip() == "out" and mail.files[0].name.endswith(".eml") and "درون".encode() in mail.files[0].data
