@@ -199,6 +199,8 @@ def _plain(handle: IO[bytes], ring: Keyring) -> Iterator[bytes]:
         if handle.read(len(MAGIC)) != MAGIC:
             raise Damaged("not a kept file")
         number, start = int.from_bytes(handle.read(2), "big"), handle.read(HEADER)
+        if len(start) < HEADER:
+            raise Damaged("file was cut")
         try:
             bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, start, ring.key("file", number))
             tag = PLAIN
