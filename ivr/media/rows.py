@@ -100,7 +100,7 @@ class Rows:
         self._now = 0.0
         self._events: list[Event] = []
         self._slots: list[Call | None] = []
-        self._raw = np.zeros((0, PACKET.itemsize), np.uint8)
+        self.packets = np.zeros(0, PACKET)
         self.state = np.zeros(0, STATE)
         self._room(FIRST_SLOTS)
 
@@ -164,7 +164,7 @@ class Rows:
         call = self.calls.get(command.row)
         if call is None:
             return
-        runs = [run for run in command.runs if run.pcma] or [Run(b"", b"")]
+        runs = [run for run in command.runs if len(run.pcma) >= FRAME] or [Run(b"", b"")]
         call.waiting.extend((run, None) for run in runs[:-1])
         call.waiting.append((runs[-1], command.play))
         if call.playing is None:
@@ -196,7 +196,7 @@ class Rows:
     def _(self, command: SendKeys, now: float) -> None:
         call = self.calls.get(command.row)
         if call is not None and call.media.event_type is not None:
-            call.beats.extend(dtmf.beats(command.keys))
+            call.beats.extend(dtmf.beats("".join(key for key in command.keys if key in dtmf.KEYS)))
             self.state["keying"][call.slot] = bool(call.beats)
 
     @obey.register
@@ -216,11 +216,10 @@ class Rows:
     def _room(self, slots: int) -> None:
         """Make the matrix `slots` rows high."""
         old = len(self._slots)
-        self._raw = np.concatenate([self._raw, np.zeros((slots - old, PACKET.itemsize), np.uint8)])
-        self.state = np.concatenate([self.state, np.zeros(slots - old, STATE)])
-        self.packets = self._raw.view(PACKET).reshape(slots)
+        packets, state = np.zeros(slots, PACKET), np.zeros(slots, STATE)  # concatenate would drop the byte order
+        packets[:old], state[:old] = self.packets, self.state
+        self.packets, self.state = packets, state
         self.packets["v"] = 0x80
-        self._views = [memoryview(self._raw[slot]) for slot in range(slots)]
         self._slots.extend([None] * (slots - old))
 
     def _loosen(self, call: Call, peer: Address | None) -> None:
@@ -293,8 +292,9 @@ class Rows:
         packets["payload"][on] = self.arena.frames[np.where(going, state["pos"][on], state["quiet"][on])]
         packets["type"][on] = state["type"][on] | state["mark"][on].astype(np.uint8) << 7
         packets["seq"][on], packets["ts"][on] = state["seq"][on], state["ts"][on]
-        for slot in on.tolist():
-            self._send_one(slot)
+        sound = packets[on].tobytes()
+        for at, slot in enumerate(on.tolist()):
+            self._send_one(slot, sound[at * PACKET.itemsize : (at + 1) * PACKET.itemsize])
         state["seq"][on] += np.uint16(1)
         state["ts"] += np.uint32(FRAME)
         state["mark"][on] = False
@@ -304,13 +304,13 @@ class Rows:
             assert call is not None
             self._turn(call)
 
-    def _send_one(self, slot: int) -> None:
+    def _send_one(self, slot: int, sound: bytes) -> None:
         call = self._slots[slot]
         assert call is not None
         target = call.target
         assert target is not None
         beat = self._next_beat(call) if call.beats else None
-        packet = self._views[slot] if beat is None else self._event(call, beat)
+        packet = sound if beat is None else self._event(call, beat)
         if self.wire.send(slot, packet, target):
             call.sent += 1
         else:

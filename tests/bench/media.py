@@ -20,8 +20,11 @@ from pathlib import Path
 from tests.bench.callers import Callers
 
 
-async def serve(calls: int, peer_port: int, seconds: float, folder: str) -> None:
-    """Play an endless tone to every caller and, with a folder, record each; then tell what it cost."""
+async def serve(calls: int, peer_port: int, seconds: float, folder: str, busy: bool) -> None:
+    """Play an endless tone to every caller and, with a folder, record each; then tell what it cost.
+
+    `busy`: the loop beside the plane computes in Python, 10 ms of every 20.
+    """
     import numpy as np
 
     from ivr.media import g711
@@ -43,12 +46,23 @@ async def serve(calls: int, peer_port: int, seconds: float, folder: str) -> None
             plane.post(Record(row, f"{folder}/{row}.wav", 180, 60, "#"))
     print(json.dumps({"ports": ports}), flush=True)
     used, began = time.process_time(), time.monotonic()
+    bursts = asyncio.get_running_loop().create_task(_bursts()) if busy else None
     await asyncio.to_thread(sys.stdin.readline)
+    if bursts is not None:
+        bursts.cancel()
     share = (time.process_time() - used) / (time.monotonic() - began)
     counts = dict(plane.counts())
     plane.stop()
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"core_percent": round(100 * share, 1), "resident_mb": resident, **counts}), flush=True)
+
+
+async def _bursts() -> None:
+    while True:
+        end = time.monotonic() + 0.01
+        while time.monotonic() < end:
+            sum(range(200))
+        await asyncio.sleep(0.01)
 
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
@@ -57,6 +71,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         command = [sys.executable, "-m", "tests.bench.media", "--serve", str(crowd.port), "--core", str(options.core)]
         command += ["--calls", str(options.calls), "--seconds", str(options.seconds)]
         command += ["--folder", folder] if options.record else []
+        command += ["--busy"] if options.busy else []
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as plane:
             assert plane.stdout is not None and plane.stdin is not None
             ports = json.loads(plane.stdout.readline())["ports"]
@@ -85,13 +100,14 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--record", action="store_true")
+    parser.add_argument("--busy", action="store_true", help="beside a loop that computes half of the time")
     parser.add_argument("--serve", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--core", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         os.sched_setaffinity(0, {options.core})
-        asyncio.run(serve(options.calls, options.serve, options.seconds, options.folder))
+        asyncio.run(serve(options.calls, options.serve, options.seconds, options.folder, options.busy))
         return
     options.core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -37,7 +37,7 @@ class Network:
     def fix(self, slot: int, source: tuple[str, int] | None) -> None:
         self.fixed[slot] = source
 
-    def send(self, slot: int, packet: memoryview | bytes, to: tuple[str, int]) -> bool:
+    def send(self, slot: int, packet: bytes, to: tuple[str, int]) -> bool:
         self.sent.append((slot, bytes(packet), to))
         return True
 
