@@ -21,8 +21,9 @@ from ivr.media import g711
 from ivr.media.plane import Plane
 from ivr.settings import Line, Peer
 from ivr.sip import message as sip
+from ivr.sip.gate import bracketed, facing
 from ivr.sip.leg import SipLeg
-from ivr.sip.line import SipLine, bracketed, facing
+from ivr.sip.line import SipLine
 from ivr.sip.outgoing import NotReached, Wanted
 
 DONE, NOT_REACHED, WRONG = 0, 1, 2  # exit status

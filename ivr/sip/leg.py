@@ -6,8 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import replace
 
 from ivr import leg as words
 from ivr.leg import LegEvent, Run
@@ -15,56 +14,14 @@ from ivr.media import messages as media
 from ivr.sip import message as sip
 from ivr.sip import sdp
 from ivr.sip.dialog import Dialog, State, Unacked
-from ivr.sip.message import Request, Response
+from ivr.sip.message import Request
 from ivr.sip.rules import ALLOW, NO_CODEC, Caller, Refusal, described, key_of
-from ivr.sip.sdp import Ours, Sdp, Unusable
-from ivr.sip.transaction import Key, Peer
+from ivr.sip.sdp import Sdp, Unusable
+from ivr.sip.transaction import Key
+from ivr.sip.wire import Seat, Wire
 
 DROPPING = 5.0  # seconds the plane has to close a row before the call counts as over without it
 OUR_KEYS = frozenset("0123456789*#ABCD")
-
-
-class Ports(Protocol):
-    """RTP ports, as the plane hands them out; it takes them back itself when a row is dropped."""
-
-    def take(self) -> int | None: ...
-
-    def give(self, port: int) -> None: ...
-
-
-class MediaPlane(Protocol):
-    """What signalling needs of the media plane."""
-
-    @property
-    def ports(self) -> Ports: ...
-
-    def post(self, command: media.Command) -> None: ...
-
-
-class Wire(Protocol):
-    """What a leg needs of its line."""
-
-    plane: MediaPlane
-
-    def now(self) -> float: ...
-
-    def reply(self, key: Key, response: Response) -> None: ...
-
-    def ask(self, dialog: Dialog, method: str) -> None: ...
-
-    def contact(self, peer: Peer) -> str: ...
-
-    def wake(self, at: float) -> None: ...
-
-    def over(self, leg: SipLeg) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Seat:
-    """Where a call sits in the plane: its row, our RTP port, and our side of the session description."""
-
-    row: int
-    ours: Ours
 
 
 class SipLeg:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import itertools
 import logging
 import random
@@ -18,38 +17,23 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 
 from ivr.media import messages as media
-from ivr.settings import Line, Network, Peer
+from ivr.settings import Line
 from ivr.sip import message as sip
 from ivr.sip import rules, sdp
 from ivr.sip.dialog import Dialog, branch, called, contact, tag
-from ivr.sip.leg import MediaPlane, Seat, SipLeg
+from ivr.sip.gate import Gate, bracketed, facing
+from ivr.sip.leg import SipLeg
 from ivr.sip.message import Reject, Request, Response
 from ivr.sip.outgoing import Attempt, NotReached, Wanted, outcome
 from ivr.sip.rules import ALLOW, Refusal
 from ivr.sip.sdp import Ours, Unusable
 from ivr.sip.transaction import Key, Out, Send, Tick, Timer, Transactions, Up
 from ivr.sip.transaction import Peer as Address
+from ivr.sip.wire import MediaPlane, Seat
 
 log = logging.getLogger(__name__)
 
-MAX_SOURCES = 1000  # buckets kept; more sources than that share the common bucket only
 _rows = itertools.count(1)  # rows of the plane, over all lines of the process
-
-
-class Bucket:
-    """Tokens that come back at a rate; `take` is False when there is none."""
-
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        self._rate, self._burst = rate, burst
-        self._left, self._at = burst, now
-
-    def take(self, now: float) -> bool:
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 class SipLine(DatagramProtocol):
@@ -78,14 +62,12 @@ class SipLine(DatagramProtocol):
         self._settings = settings
         self._on_call = on_call
         self._clock = clock
-        self._peers: list[tuple[Network, Peer]] = [(net, peer) for peer in settings.peer for net in peer.networks()]
+        self._gate = Gate(settings, clock())
         self._transactions = Transactions()
         self._legs: dict[tuple[str, str, str], SipLeg] = {}
         self._by_row: dict[int, SipLeg] = {}
         self._invites: dict[Key, SipLeg] = {}
         self._attempts: dict[Key, Attempt] = {}
-        self._sources: dict[str, Bucket] = {}
-        self._all = Bucket(settings.per_second, settings.burst, clock())
         self._hosts: dict[str, str] = {}
         self._empty_now = asyncio.Event()
         self._port: Any = None
@@ -157,7 +139,7 @@ class SipLine(DatagramProtocol):
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         """One packet. Nothing it says raises; strangers meet silence."""
         source: Address = (addr[0], addr[1])
-        peer = self._peer(source[0])
+        peer = self._gate.peer(source[0])
         if peer is None:
             self.counts["outside"] += 1
             return
@@ -178,30 +160,17 @@ class SipLine(DatagramProtocol):
         """A new call too many gets 503 without a transaction, its body unread."""
         if request.method != "INVITE" or request.to_tag is not None or self._transactions.knows(request):
             return False
-        if self._room(source[0]):
+        if not self._full() and self._gate.admits(source[0], self.now()):
             return False
         self.counts["503"] += 1
         self._write(sip.write(sip.reply(sip.received(request, source), 503, self._later(), tag=tag())), source)
         return True
-
-    def _room(self, host: str) -> bool:
-        if self._full():
-            return False
-        now, settings = self.now(), self._settings
-        if host not in self._sources and len(self._sources) < MAX_SOURCES:
-            self._sources[host] = Bucket(settings.per_second, settings.burst, now)
-        own = self._sources.get(host)
-        return (own is None or own.take(now)) and self._all.take(now)
 
     def _full(self) -> bool:
         return self.draining or len(self._legs) >= self._settings.max_calls
 
     def _later(self) -> list[tuple[str, str]]:
         return [("retry-after", str(random.randint(5, 15)))]
-
-    def _peer(self, host: str) -> Peer | None:
-        address = ip(host)
-        return next((peer for net, peer in self._peers if address in net), None)
 
     # ---------------------------------------------------------------- what the transactions say
 
@@ -312,7 +281,7 @@ class SipLine(DatagramProtocol):
         self._on_call(leg)
 
     def _leg(self, request: Request, source: Address, seat: Seat) -> SipLeg:
-        peer = self._peer(source[0])
+        peer = self._gate.peer(source[0])
         who = rules.caller(request, peer is not None and peer.asserts_identity, self._settings.country)
         dialog = called(request, tag(), source)
         return SipLeg(self, self.name, dialog, who, rules.dialled(request), seat, self._settings.max_call)
@@ -421,20 +390,3 @@ class SipLine(DatagramProtocol):
         except (OSError, ValueError) as fault:
             self.counts["unsent"] += 1
             log.warning("sip packet not sent", extra={"line": self.name, "fault": type(fault).__name__})
-
-
-def ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address of a source; one of IPv4 mapped into IPv6 counts as IPv4."""
-    address = ipaddress.ip_address(host.partition("%")[0])
-    return (getattr(address, "ipv4_mapped", None) or address) if address.version == 6 else address
-
-
-def facing(peer: str) -> str:
-    """The address of ours that packets to `peer` leave from. Sends nothing."""
-    with socket.socket(socket.AF_INET6 if ":" in peer else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect((peer, 9))
-        return str(probe.getsockname()[0])
-
-
-def bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

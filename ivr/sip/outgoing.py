@@ -11,11 +11,12 @@ from core.channels import Refused, TryLater
 from ivr.sip import digest, sdp
 from ivr.sip import message as sip
 from ivr.sip.dialog import Dialog, branch, calling, tag
-from ivr.sip.leg import Seat, SipLeg
+from ivr.sip.leg import SipLeg
 from ivr.sip.message import Request, Response
 from ivr.sip.rules import ALLOW
 from ivr.sip.sdp import Unusable
 from ivr.sip.transaction import Key, Peer
+from ivr.sip.wire import Seat
 
 NO_ANSWER = 408  # what silence counts as
 LATER: Mapping[int, str] = {408: "no answer", 480: "unavailable", 486: "busy", 600: "busy everywhere"}
