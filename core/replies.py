@@ -21,7 +21,7 @@ from core.messages import write
 from core.model import KeptFile, Purpose, State, Way
 from core.office import Office, of
 from core.permissions import Permission
-from core.schema import message, seen
+from core.schema import event, message, seen
 from core.schema import outbox as rows
 from core.sending import Stage
 from core.states import move
@@ -107,6 +107,7 @@ def _reply(s: Connection, office: Office, who: Actor, number: int, version: int 
     row = enter(s, office, who, number, version)
     check(office, who, row, words.event)
     move(State(row["state"]), words.event)
+    _second_person(s, who, row)
     now = office.clock.now()
     way, point = _way(s, row, words.channel)
     if point is None and way in points.KIND_OF:
@@ -124,6 +125,15 @@ def _reply(s: Connection, office: Office, who: Actor, number: int, version: int 
     if point is not None:
         _put(s, row, words, sent, seq, point, now + office.undo * 1000)
     return sent
+
+
+def _second_person(s: Connection, who: Actor, row: RowMapping) -> None:
+    """Whoever wrote the draft does not approve it."""
+    if row["state"] != State.APPROVAL:
+        return
+    ask = sa.select(event.c.actor).where(event.c.ticket == row["id"], event.c.kind == "submit")
+    if s.execute(ask.order_by(event.c.seq.desc()).limit(1)).scalar() == actor(who):
+        raise Guarded("same_person")
 
 
 def _way(s: Connection, row: RowMapping, wanted: str | None) -> tuple[str, points.Point | None]:
