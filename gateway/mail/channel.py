@@ -49,6 +49,7 @@ class MailChannel:
         self._listeners: dict[str, Any] = {}
         self._big = asyncio.Semaphore(BIG_AT_ONCE)
         self._door: Door | None = None
+        self.at_once = sum(line.send_connections for line in lines.values()) or 1  #: letters on the wire, no more
 
     # ------------------------------------------------------------ life
 
@@ -167,7 +168,7 @@ class MailChannel:
             return [await _file(read, kept) for kept in row.files], row
         from dataclasses import replace
 
-        url = str(self._gear.agency.get("portal", ""))
+        url = str(self._gear.agency.get("url", ""))
         return [], replace(row, text=f"{row.text}\n\n{self._gear.say('mail.files_link', row.lang, url=url)}")
 
     # ------------------------------------------------------------ helpers
@@ -217,7 +218,7 @@ def keys_of(folder: Path) -> Keys:
 def _line(table: Any, name: str, where: Where | None) -> LineSettings:
     if isinstance(table, LineSettings):
         return table
-    place = where / name if where is not None else Where(Document("lines.toml", {}), ("mail", "line", name))
+    place = where / "line" / name if where is not None else Where(Document("lines.toml", {}), ("mail", "line", name))
     return read_settings(LineSettings, table, place)
 
 

@@ -1,0 +1,205 @@
+"""Letters acknowledged after commit, beside Postfix's smtp-sink that keeps nothing: `python -m tests.bench.mail`.
+
+The same client (smtp-source, core 1) sends 4 KiB letters over kept connections to each server (core 0) in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tests.bench.table import Figure
+
+LETTERS, OCTETS, SESSIONS, ROUNDS = 2000, 4096, 40, 3
+TO = "bench@example.ir"
+GOALS = {"protocol": 0.25, "stub": 0.15, "full": None}
+WHAT = {
+    "protocol": "protocol alone, nothing kept",
+    "stub": "durable, parsing stubbed",
+    "full": "durable, parsed by the workers",
+}
+
+
+def find(name: str) -> str | None:
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin")
+
+
+def rate(port: int, letters: int) -> float:
+    """Letters a second with a 250 behind each; raises when one was refused."""
+    source = find("smtp-source")
+    assert source is not None
+    words = [source, "-4", "-d", "-s", str(SESSIONS), "-m", str(letters), "-l", str(OCTETS)]
+    begun = time.perf_counter()
+    subprocess.run(
+        ["taskset", "-c", "1", *words, "-f", "sara@mailbox.example", "-t", TO, f"127.0.0.1:{port}"],
+        check=True, timeout=300,
+    )  # fmt: skip
+    return letters / (time.perf_counter() - begun)
+
+
+@contextmanager
+def sink() -> Iterator[int]:
+    """Postfix's own test server, which answers and forgets."""
+    program = find("smtp-sink")
+    assert program is not None
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen(["taskset", "-c", "0", program, *user, "-4", f"127.0.0.1:{port}", "512"])
+    try:
+        _wait(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def serving(kind: str, folder: Path) -> Iterator[int]:
+    """Pasokh on core 0 with the mail line only; yields its port."""
+    words = [sys.executable, "-m", "tests.bench.mail", "--serve", kind, "--dir", str(folder)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PASOKH_UNSAFE": "1"})
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(20)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def _wait(port: int) -> None:
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    raise RuntimeError("smtp-sink does not listen")
+
+
+def run(letters: int = LETTERS, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Median rates, and the medians of the ratios to smtp-sink in the same round."""
+    rates: dict[str, list[float]] = {"sink": [], **{kind: [] for kind in GOALS}}
+    with tempfile.TemporaryDirectory(prefix="pasokh-bench-") as name:
+        for n in range(rounds):
+            with sink() as port:
+                rates["sink"].append(rate(port, letters))
+            for kind in GOALS:
+                with serving(kind, Path(name) / f"{kind}{n}") as port:
+                    rate(port, 200)
+                    rates[kind].append(rate(port, letters))
+    result: dict[str, Any] = {"letters": letters, "octets": OCTETS, "sessions": SESSIONS}
+    for kind, found in rates.items():
+        result[kind] = round(statistics.median(found), 1)
+        pairs = zip(found, rates["sink"], strict=True)
+        result[f"{kind}_ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
+    return result
+
+
+def figures() -> list[Figure]:
+    """The rows of the table."""
+    if find("smtp-source") is None or find("smtp-sink") is None:
+        return [Figure("mail acknowledged", "not measured", "", "install postfix (Debian)")]
+    found = run()
+    note = f"smtp-sink {found['sink']:.0f}/s, letters of 4 KiB, {SESSIONS} connections"
+    return [
+        Figure(
+            f"mail, {WHAT[kind]} ÷ smtp-sink",
+            f"{found[f'{kind}_ratio']:.2f} ({found[kind]:.0f}/s)",
+            f"≥ {goal:.2f}" if goal else "",
+            note,
+        )
+        for kind, goal in GOALS.items()
+    ]
+
+
+# ---------------------------------------------------------------- the server
+
+
+class _Stub:
+    """In place of the workers: one letter read beforehand stands for all."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def read(self, raw: bytes, charset: str, ours: tuple[str, ...] = ()) -> Any:
+        from gateway.mail.mime import Mail
+
+        return Mail(sender="sara@mailbox.example", senders=1, subject="bench", text="x" * 2000, new="x" * 2000)
+
+
+async def _serve(kind: str, folder: Path) -> None:
+    from gateway import supervise, wiring
+    from gateway.mail import channel as mail
+
+    if kind != "full":
+        mail.Pool = lambda workers: _Stub()  # type: ignore[assignment,misc]
+    parts = supervise.Parts()
+    site = wiring.site(None)
+    settings = replace(
+        site.settings,
+        loopback_exempt=True,
+        second_factor="optional",
+        web=replace(site.settings.web, bind="127.0.0.1", port=0),
+    )
+    line = {"kind": "smtp", "domain": "example.ir", "port": 0, "relay_port": 1, "mails": 1_000_000, "disk_free": 0.0}
+    site = replace(site, settings=settings, lines={"mail": {"line": {"main": line}}})
+    system = await wiring.start(site, folder, None, parts)
+    opened: Any = system.channels["mail"]
+    book = opened._books["main"]
+    book.units["bench"] = next(iter(book.units.values()))
+    if kind == "protocol":
+        opened._listeners["main"].deliver = _forget
+    print(opened.port(), flush=True)
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+    await parts.stop(1)
+
+
+async def _forget(letter: Any) -> Any:
+    from gateway.mail import smtp
+
+    return smtp.OK
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--serve", choices=list(GOALS))
+    parser.add_argument("--dir", type=Path)
+    parser.add_argument("--letters", type=int, default=LETTERS)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    if options.serve is None:
+        print(json.dumps(run(options.letters, options.rounds)))
+        return
+    from gateway import loop
+
+    options.dir.mkdir(parents=True, exist_ok=True)
+    os.sched_setaffinity(0, {0})
+    with asyncio.Runner(loop_factory=loop.new) as runner:
+        runner.run(_serve(options.serve, options.dir))
+
+
+if __name__ == "__main__":
+    main()
