@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -214,3 +215,14 @@ def test_a_pause_never_brings_a_date_forward_nor_breaches_it(start, n, unit, wee
 def test_more_days_off_never_make_it_earlier(start, n, week, off, more):
     one = calendar.due(start, f"{n}wd", _calendar(week, off)).at
     assert calendar.due(start, f"{n}wd", _calendar(week, off | more)).at >= one
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_due_dates_equal_the_oracle():
+    rng = random.Random(1405)
+    first, last = ms("2026-01-01 00:00"), ms("2026-03-20 23:00")
+    for _ in range(100_000):
+        week = rng.sample(range(7), rng.randint(1, 7))
+        off = {date(2026, 1, 1) + timedelta(days=rng.randrange(90)) for _ in range(rng.randrange(20))}
+        cal, start, n = _calendar(week, off), rng.randint(first, last), rng.randint(1, 30)
+        assert calendar.due(start, f"{n}wd", cal).at == _oracle(start, n, cal), (week, off, start, n)
