@@ -2,7 +2,7 @@
 
 Packets of known calls go by libc's own `send` and `recv` with the interpreter's lock held: the methods of Python's
 sockets give it up at each packet, and beside a busy loop a tick of 200 calls then waits 200 times to get it back
-(p99 11 ms beside a loop that computes half of the time; held, 2 ms).
+(p99 11 ms beside a loop that computes half of the time; held, 5 ms, on a loaded machine).
 """
 
 from __future__ import annotations
