@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.callers import Callers
+from tests.bench.callers import Callers, bare
 
 
 async def serve(calls: int, peer_port: int, seconds: float, folder: str, busy: bool) -> None:
@@ -78,6 +78,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
             figures = _listen(crowd, ports, options.seconds)
             plane.stdin.write("\n")
             plane.stdin.flush()
+            figures["bare_p99_ms"] = bare(options, 2.0)["jitter_ms"]["p99"]  # type: ignore[index]
             figures["plane"] = json.loads(plane.stdout.readline())
         figures["recorded_mb"] = round(sum(file.stat().st_size for file in Path(folder).iterdir()) / 2**20, 1)
     return figures
