@@ -8,40 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.channels import Act, Answer, Asker, Clock, Contact, ContactKind, Door, Receipt, Say, State
-from core.errors import Busy, Guarded, Locked, NotFound, PasokhError, WrongState
+from core.channels import Act
 from ivr import leg as legs
 from ivr import steps
+from ivr.counter import Counter, House
 from ivr.leg import Leg
-from ivr.menu import Menus
-from ivr.sounds import Sounds
-from ivr.spool import LEAST, Note, Spool, hand_over, message
-from ivr.steps import Item
-from ivr.walk import Walk, step
+from ivr.spool import LEAST, Note
+from ivr.stand import Walk
+from ivr.walk import step
 
 log = logging.getLogger(__name__)
-WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds between tries while the store is busy
-UNANSWERED = frozenset({State.HELD, State.NEW, State.OPEN, State.ASKED, State.OUTSIDE, State.APPROVAL, State.DISPUTED})
-
-
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all calls share."""
-
-    door: Door
-    menus: Menus
-    say: Say
-    sounds: Sounds
-    spool: Spool
-    clock: Clock
-    lang: str = "fa"
-    hours: Callable[[int], tuple[bool, bool]] = lambda now: (True, False)  #: (open, holiday) at ms UTC
-    room: Callable[[], bool] = lambda: True  #: is there disk for one more recording?
-    waits: Sequence[float] = WAITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +36,7 @@ class Call:
     """Runs one leg to its end. `tree` is the menu the dialled number is for."""
 
     def __init__(self, leg: Leg, house: House, tree: str = "main") -> None:
-        self.leg, self._house = leg, house
+        self.leg, self._house, self._counter = leg, house, Counter(house)
         is_open, holiday = house.hours(house.clock.now())
         self.walk = Walk(tree, lang=house.lang, open=is_open, holiday=holiday)
         self._events: asyncio.Queue[steps.Event | _Stamped] = asyncio.Queue()
@@ -267,88 +247,16 @@ class Call:
     # ---- the door
 
     async def _take(self, deed: steps.Take) -> None:
+        ref = self._refs.pop() if deed.path is not None and self._refs else None
+        note = self._note(step=int(ref.rpartition("-")[2]) if ref else deed.step)
         try:
-            result = await self._taken(deed)
+            found = await self._counter.take(note, ref is not None, lambda: self.walk.gone or self._over)
         finally:
             self._owed -= 1
-        self._events.put_nowait(result)
-
-    async def _taken(self, deed: steps.Take) -> steps.Event:
-        ref = self._refs.pop() if deed.path is not None and self._refs else None
-        try:
-            note = self._note(step=int(ref.rpartition("-")[2]) if ref else deed.step)
-            if ref is not None:
-                self._house.spool.begin(note)  # kind and unit may have been chosen since; a recovery must say the same
-            receipt = await self._patiently(note, ref is not None)
-        except Busy:
-            log.warning("not taken yet: busy", extra={"call": self.leg.id, "step": deed.step})
-            return steps.Failed("busy")
-        except OSError:
-            log.exception("not taken yet: the disk refuses", extra={"call": self.leg.id, "step": deed.step})
-            return steps.Failed("busy")
-        except PasokhError as error:
-            log.info("not taken", extra={"call": self.leg.id, "step": deed.step, "word": error.word})
-            return self._refused(error, ref)
-        if receipt is None:
-            return steps.Failed("refused")
-        log.info("message taken", extra={"call": self.leg.id, "step": deed.step, "ticket": receipt.ticket})
-        unit = await self._unit_name(receipt.unit) if not self.walk.gone else receipt.unit
-        return steps.Taken(receipt.code, receipt.pin, receipt.unit, {"unit": unit})
-
-    async def _patiently(self, note: Note, sound: bool) -> Receipt | None:
-        """Ask again while the store is busy; the last Busy is the answer."""
-        house = self._house
-        for wait in (*house.waits, None):
-            try:
-                if sound:
-                    return await hand_over(house.door, house.spool, note, house.say)
-                return await house.door.take(message(note, house.say, None))
-            except Busy as busy:
-                if wait is None:
-                    raise
-                await asyncio.sleep(min(wait, busy.after) if busy.after else wait)
-        raise AssertionError("unreachable")
-
-    def _refused(self, error: PasokhError, ref: str | None) -> steps.Failed:
-        """The door will never take it so. Who is still there is told; who is gone left words that must not be lost."""
-        if ref is not None and not (self.walk.gone or self._over):
-            self._house.spool.park(ref)
-        if isinstance(error, WrongState | Guarded):
-            return steps.Failed("state")
-        return steps.Failed("locked" if isinstance(error, Locked) else "refused")
+        self._events.put_nowait(found)
 
     async def _look(self, deed: steps.Look) -> None:
-        self._events.put_nowait(await self._looked(deed))
-
-    async def _looked(self, deed: steps.Look) -> steps.Found:
-        door, asker = self._house.door, self._asker(deed.pin)
-        try:
-            if deed.what == "unit":
-                found = await door.look_up("unit", deed.key, asker)
-                row = found.rows[0] if found is not None and found.rows else None
-                if row is None:
-                    return steps.Found("none")
-                return steps.Found("found", {"unit": row["slug"]}, (Item("ivr.unit_is", {"unit": row["name"]}),))
-            answer = await door.answer_for(deed.key, asker)
-        except Locked:
-            return steps.Found("locked")
-        except Busy:
-            return steps.Found("busy")
-        except NotFound:
-            return steps.Found("none")
-        return _read_out(answer) if answer is not None else steps.Found("none")
-
-    async def _unit_name(self, slug: str) -> str:
-        try:
-            found = await self._house.door.look_up("unit", slug)
-        except Busy:
-            found = None
-        return str(found.rows[0]["name"]) if found is not None and found.rows else slug
-
-    def _asker(self, pin: str | None) -> Asker:
-        leg = self.leg
-        contact = Contact(ContactKind.PHONE, leg.number, True) if leg.number and leg.asserted else None
-        return Asker("phone", leg.number or leg.id, contact, pin or None)
+        self._events.put_nowait(await self._counter.look(deed, self.leg, self.walk.lang))
 
     # ---- housekeeping
 
@@ -371,26 +279,3 @@ class Call:
             task.cancel()
         if not self._over:
             self.leg.hang_up()
-
-
-def _read_out(answer: Answer) -> steps.Found:
-    """State, unit and dates; with proof the newest answer too, as words or as the voice it was given in."""
-    facts = {"unit": answer.unit_name, "at": answer.at}
-    items = [Item(f"ivr.state.{answer.state}", facts)]
-    if answer.due_at is not None and answer.state in UNANSWERED:
-        items.append(Item("ivr.due", {"due_at": answer.due_at}))
-    known = {"can": sorted(answer.can), "state": answer.state.value}
-    if not answer.proven:
-        return steps.Found("unproven", known, (*items, Item("ivr.prove")))
-    if answer.reply is None:
-        return steps.Found("waiting", known, (*items, Item("ivr.no_reply_yet")))
-    items.append(Item("ivr.answered_on", {"answered_at": answer.answered_at or answer.reply.at}))
-    if answer.reply.text.strip():
-        items += [Item("ivr.reply"), Item(words=answer.reply.text)]
-    voices = [file.key for file in answer.reply.files if file.type.startswith("audio/")]
-    for key in voices:
-        items += [Item("ivr.reply_voice"), Item(voice=key)]
-    return steps.Found("found", known, tuple(items))
-
-
-__all__ = ["WAITS", "Call", "House"]

@@ -28,7 +28,8 @@ from core.channels import Channel, Clock, Door, Gear, Outbound, Outcome, Refused
 from core.clock import SystemClock
 from core.errors import Busy, PasokhError
 from ivr import menu, spool
-from ivr.call import Call, House
+from ivr.call import Call
+from ivr.counter import House
 from ivr.leg import Leg
 from ivr.media.plane import Plane
 from ivr.media.record import share_free

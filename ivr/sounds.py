@@ -66,7 +66,7 @@ class Sounds:
             case Tone():
                 return beep()
             case Voice(key) if key.startswith("spool:"):
-                return await asyncio.to_thread(_file, key.removeprefix("spool:"))
+                return _frames(await asyncio.to_thread(Path(key.removeprefix("spool:")).read_bytes))
             case Voice(key):
                 if self._read is None:
                     raise LookupError(key)

@@ -88,7 +88,7 @@ class Spool:
 
     def left(self, live: Collection[str] = ()) -> list[Note]:
         """Notes of all sounds that lie here and belong to no live call (`live`: call ids), oldest first."""
-        for note in self.folder.glob("*.json"):
+        for note in (*self.folder.glob("*.json"), *self.folder.glob("*.tmp")):
             if note.stem.rpartition("-")[0] not in live and not note.with_suffix(".wav").exists():
                 note.unlink(missing_ok=True)
         sounds = sorted(self.folder.glob("*.wav"), key=lambda path: path.stat().st_mtime)

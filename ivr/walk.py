@@ -5,71 +5,39 @@ Every front (SIP, a PBX extension, the simulator, golden transcripts) drives the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from core import codes
 from ivr import steps
 from ivr.menu import Menus, Node
+from ivr.stand import (
+    AHEAD,
+    BEEP,
+    LEAST,
+    MISSES,
+    MOST,
+    SILENCE,
+    WALKS_ON,
+    Moved,
+    Phase,
+    Walk,
+    about_answer,
+    ask,
+    ask_review,
+    excuse,
+    hand_over,
+    knowing,
+    missed,
+    node_of,
+    over,
+    say,
+    take,
+    tell,
+)
 from ivr.steps import Deed, Event, Item
-
-AHEAD = 20  # keys kept that were pressed before anybody asked
-LEAST = 2.0  # seconds; a shorter recording is a slip, not a message
-MISSES = 3  # wrong codes or PINs a call
-BEEP = Item(voice="tone:beep")
-MOST, SILENCE = 180.0, 5.0  # seconds of a recording; of quiet that ends it
-WALKS_ON = 50  # nodes in a row without an event; a checked tree never comes near
-
-
-class Phase(StrEnum):
-    """What the caller is doing."""
-
-    SAID = "said"  #: hears something, then goes on to `after`
-    ASKED = "asked"  #: is to press something
-    BEEP = "beep"  #: hears what to say, then the tone
-    RECORDING = "recording"
-    REVIEW = "review"  #: hear, again or send
-    LOOKING = "looking"
-    TAKING = "taking"
-    OVER = "over"
-
-
-@dataclass(frozen=True, slots=True)
-class Walk:
-    """One call's place in its tree. Frozen; `step` returns the next one."""
-
-    tree: str
-    node: str = ""
-    phase: Phase = Phase.SAID
-    lang: str = "fa"
-    open: bool = True  #: working hours now
-    holiday: bool = False
-    asserted: bool = False  #: the peer vouches for the caller's number
-    mobile: bool = False
-    after: str = ""  #: node that follows what is being said; '' = hang up
-    barge: bool = True
-    keys: str = ""  #: pressed ahead
-    typed: str = ""  #: digits of the answer being keyed
-    spare: str = ""  #: end key that is not needed any more (all digits came) and is swallowed if it follows
-    tries: int = 0  #: mistakes at this node
-    misses: int = 0  #: wrong codes and PINs in this call
-    step: int = 0  #: of Take: counts recordings and acts, part of Inbound.ref
-    values: Mapping[str, str] = field(default_factory=dict)  #: kind, act, unit, code, pin
-    spool: str | None = None  #: recording of ≥ LEAST seconds not yet handed over
-    seconds: float = 0.0
-    gone: bool = False  #: the caller hung up; what was said is still handed over
-    path: tuple[str, ...] = ()  #: names of the nodes visited
-
-    @property
-    def done(self) -> bool:
-        """Nothing more will be done, whatever happens."""
-        return self.phase is Phase.OVER
-
-
-Moved = tuple[Walk, list[Deed]]
 
 
 def step(menus: Menus, walk: Walk, event: Event) -> Moved:
@@ -116,7 +84,7 @@ def _key(menus: Menus, walk: Walk, event: steps.Key) -> Moved:
     if walk.phase is Phase.BEEP:
         if not walk.barge:
             return walk, []
-        return replace(walk, barge=False), [steps.Hush(), _say(walk, BEEP, barge=False)]
+        return replace(walk, barge=False), [steps.Hush(), say(walk, BEEP, barge=False)]
     waiting = replace(walk, keys=(walk.keys + event.key)[:AHEAD])
     if walk.phase is Phase.SAID and walk.barge and walk.after:
         now, deeds = _enter(menus, waiting, walk.after)
@@ -127,10 +95,10 @@ def _key(menus: Menus, walk: Walk, event: steps.Key) -> Moved:
 def _quiet(menus: Menus, walk: Walk, event: steps.Quiet) -> Moved:
     if walk.phase is Phase.REVIEW:
         again = replace(walk, tries=walk.tries + 1)
-        return _ask_review(again) if again.tries < 2 else _send(menus, again)
+        return ask_review(again) if again.tries < 2 else _send(menus, again)
     if walk.phase is not Phase.ASKED:
         return walk, []
-    node = _node(menus, walk)
+    node = node_of(menus, walk)
     if node.do == "digits" and walk.typed:
         return _digits_done(menus, walk, node)
     return _mistake(menus, walk, node, node.silence)
@@ -138,39 +106,39 @@ def _quiet(menus: Menus, walk: Walk, event: steps.Quiet) -> Moved:
 
 def _played(menus: Menus, walk: Walk, event: steps.PlayedOut) -> Moved:
     if walk.phase is Phase.BEEP:
-        node = _node(menus, walk)
+        node = node_of(menus, walk)
         most, silence = float(node.own.get("max", MOST)), float(node.own.get("silence", SILENCE))
         recording = replace(walk, phase=Phase.RECORDING, step=walk.step + 1)
         return recording, [steps.Record(most, silence)]
     if walk.phase is Phase.SAID:
-        return _enter(menus, walk, walk.after) if walk.after else _over(walk)
+        return _enter(menus, walk, walk.after) if walk.after else over(walk)
     return replace(walk, spare=""), []  # whoever heard the whole question means it
 
 
 def _recorded(menus: Menus, walk: Walk, event: steps.Recorded) -> Moved:
     if walk.phase is not Phase.RECORDING:
         return walk, []
-    node = _node(menus, walk)
+    node = node_of(menus, walk)
     if event.seconds < LEAST:
         return _too_short(menus, walk, node, event.why)
     walk = replace(walk, spool=event.path, seconds=event.seconds, tries=0)
     if event.why == "hung_up" or walk.gone:
-        return _hand_over(walk)
-    return _send(menus, walk) if event.why == "disk" else _ask_review(walk)
+        return hand_over(walk)
+    return _send(menus, walk) if event.why == "disk" else ask_review(walk)
 
 
 def _found(menus: Menus, walk: Walk, event: steps.Found) -> Moved:
     if walk.phase is not Phase.LOOKING:
         return walk, []
-    node = _node(menus, walk)
-    walk = replace(walk, misses=walk.misses + _missed(walk, node, event.exit))
-    if walk.misses >= MISSES:
-        return _tell(walk, node.to("locked"), *event.items, Item("ivr.locked"))
+    node = node_of(menus, walk)
+    walk = replace(walk, misses=walk.misses + missed(walk, node, event.exit))
+    if walk.misses >= MISSES and about_answer(node):
+        return tell(walk, node.to("locked"), *event.items, Item("ivr.locked"))
     if event.exit in ("waiting", "unproven") and event.exit not in node.exits:
-        return _tell(walk, node.to("found"), *event.items)
+        return tell(walk, node.to("found"), *event.items)
     if event.exit == "found" and "unit" in event.facts:
-        walk = _with(walk, unit=str(event.facts["unit"]))
-    return _tell(walk, node.to(event.exit), *(event.items or _excuse(node, event.exit)))
+        walk = knowing(walk, unit=str(event.facts["unit"]))
+    return tell(walk, node.to(event.exit), *(event.items or excuse(node, event.exit)))
 
 
 def _taken(menus: Menus, walk: Walk, event: steps.Taken) -> Moved:
@@ -179,12 +147,12 @@ def _taken(menus: Menus, walk: Walk, event: steps.Taken) -> Moved:
     walk = replace(walk, spool=None, seconds=0.0)
     if walk.gone:
         return replace(walk, phase=Phase.OVER), []
-    node, act = _node(menus, walk), walk.values.get("act", "new")
+    node, act = node_of(menus, walk), walk.values.get("act", "new")
     if act != "new":
-        return _tell(walk, node.to("ok"), Item(f"ivr.done.{act}"))
+        return tell(walk, node.to("ok"), Item(f"ivr.done.{act}"))
     code, pin = {"code": event.code}, {"pin": event.pin}
     words = [Item("ivr.taken", event.facts), Item("ivr.code", code), Item("ivr.code_again", code)]
-    return _tell(walk, node.to("ok"), *words, Item("ivr.pin", pin), Item("ivr.pin_again", pin), barge=False)
+    return tell(walk, node.to("ok"), *words, Item("ivr.pin", pin), Item("ivr.pin_again", pin), barge=False)
 
 
 def _failed(menus: Menus, walk: Walk, event: steps.Failed) -> Moved:
@@ -192,12 +160,12 @@ def _failed(menus: Menus, walk: Walk, event: steps.Failed) -> Moved:
         return walk, []
     why = event.why if event.why in ("busy", "disk", "state", "locked") else "refused"
     if walk.phase is Phase.RECORDING and walk.spool is not None:  # "again" cannot be had; the first one is there
-        return _hand_over(walk) if walk.gone else _ask_review(walk, Item(f"ivr.failed.{why}"))
+        return hand_over(walk) if walk.gone else ask_review(walk, Item(f"ivr.failed.{why}"))
     ways = {Phase.RECORDING: ("full",), Phase.TAKING: ("failed",), Phase.LOOKING: ("busy",)}[walk.phase]
     said = replace(walk, spool=None, seconds=0.0)
     if walk.gone:
         return replace(said, phase=Phase.OVER), []
-    return _tell(said, _node(menus, walk).to(*ways), Item(f"ivr.failed.{why}"))
+    return tell(said, node_of(menus, walk).to(*ways), Item(f"ivr.failed.{why}"))
 
 
 def _gone(walk: Walk) -> Moved:
@@ -207,12 +175,8 @@ def _gone(walk: Walk) -> Moved:
     if walk.phase is Phase.RECORDING:  # its Recorded is still to come
         return replace(walk, gone=True), [] if walk.gone else [steps.StopRecord()]
     if walk.spool is not None:
-        return _hand_over(walk)
+        return hand_over(walk)
     return replace(walk, phase=Phase.OVER, gone=True), []
-
-
-def _hand_over(walk: Walk) -> Moved:
-    return replace(walk, phase=Phase.TAKING, gone=True), [_take(walk)]
 
 
 _EVENTS: Mapping[type, Callable[[Menus, Walk, Any], Moved]] = MappingProxyType(
@@ -236,14 +200,14 @@ def _enter(menus: Menus, walk: Walk, name: str) -> Moved:
     """Come to a node, and walk on through those that ask and say nothing."""
     for _ in range(WALKS_ON):
         walk = replace(walk, node=name, tries=0, typed="", path=(*walk.path, name)[-100:])
-        node = _node(menus, walk)
-        walk = _with(walk, **_brings(node))
+        node = node_of(menus, walk)
+        walk = knowing(walk, **_brings(node))
         if node.do == "language":
             walk = replace(walk, lang=str(node.own["lang"]))
         if node.do not in ("language", "when") and not (node.do == "say" and not node.say):
             return _ENTER[node.do](menus, walk, node)
         name = node.to(_answer(walk, node) if node.do == "when" else "go")
-    return _over(walk)
+    return over(walk)
 
 
 def _brings(node: Node) -> dict[str, str]:
@@ -263,34 +227,37 @@ def _answer(walk: Walk, node: Node) -> str:
 def _enter_say(menus: Menus, walk: Walk, node: Node) -> Moved:
     if walk.keys and node.barge:
         return _enter(menus, walk, node.to("go"))
-    return _tell(walk, node.to("go"), Item(node.say), barge=node.barge)
+    return tell(walk, node.to("go"), Item(node.say), barge=node.barge)
 
 
 def _enter_hangup(menus: Menus, walk: Walk, node: Node) -> Moved:
-    return _tell(walk, "", Item(node.say)) if node.say else _over(walk)
+    return tell(walk, "", Item(node.say)) if node.say else over(walk)
 
 
 def _enter_asking(menus: Menus, walk: Walk, node: Node) -> Moved:
-    return _ask(walk, node)
+    return ask(walk, node)
 
 
 def _enter_record(menus: Menus, walk: Walk, node: Node) -> Moved:
     hurried = bool(walk.keys)
     items = [BEEP] if hurried or not node.say else [Item(node.say), BEEP]
     asked = replace(walk, keys="", phase=Phase.BEEP, barge=node.barge and len(items) > 1)
-    return asked, [_say(walk, *items, barge=asked.barge)]
+    return asked, [say(walk, *items, barge=asked.barge)]
 
 
 def _enter_look(menus: Menus, walk: Walk, node: Node) -> Moved:
-    what = str(node.own.get("what", "answer"))
-    key = walk.values.get("code" if what == "answer" else "unit", "")
-    return replace(walk, phase=Phase.LOOKING), [steps.Look(what, key, walk.values.get("pin"))]
+    answer = about_answer(node)
+    if answer and walk.misses >= MISSES:
+        return tell(walk, node.to("locked"), Item("ivr.locked"))
+    what, key = ("answer", "code") if answer else ("unit", "unit")
+    look = steps.Look(what, walk.values.get(key, ""), walk.values.get("pin"))
+    return replace(walk, phase=Phase.LOOKING), [look]
 
 
 def _enter_take(menus: Menus, walk: Walk, node: Node) -> Moved:
     if walk.spool is None:
         walk = replace(walk, step=walk.step + 1)
-    return replace(walk, phase=Phase.TAKING), [_take(walk)]
+    return replace(walk, phase=Phase.TAKING), [take(walk)]
 
 
 _ENTER: Mapping[str, Callable[[Menus, Walk, Node], Moved]] = MappingProxyType(
@@ -312,7 +279,7 @@ _ENTER: Mapping[str, Callable[[Menus, Walk, Node], Moved]] = MappingProxyType(
 def _press(menus: Menus, walk: Walk, key: str) -> Moved:
     if walk.phase is Phase.REVIEW:
         return _press_review(menus, walk, key)
-    node = _node(menus, walk)
+    node = node_of(menus, walk)
     if key in node.keys and not walk.typed:
         return _enter(menus, walk, node.keys[key])
     if node.do == "choose":
@@ -338,21 +305,21 @@ def _digits_done(menus: Menus, walk: Walk, node: Node) -> Moved:
     if check == "code" and not codes.ok(typed):
         return _mistake(menus, walk, node, "ivr.one_digit_wrong")
     if check:
-        walk = _with(walk, **{check: typed, **({"pin": ""} if check == "code" else {})})
+        walk = knowing(walk, **{check: typed, **({"pin": ""} if check == "code" else {})})
     return _enter(menus, walk, node.to("ok"))
 
 
 def _press_review(menus: Menus, walk: Walk, key: str) -> Moved:
     if key == "#":
-        return walk, [steps.Wait(_node(menus, walk).wait)]  # the key that ended the recording, heard late
+        return walk, [steps.Wait(node_of(menus, walk).wait)]  # the key that ended the recording, heard late
     if key == "1":
-        return _ask_review(walk, Item(voice=f"spool:{walk.spool}"))
+        return ask_review(walk, Item(voice=f"spool:{walk.spool}"))
     if key == "2":
-        return replace(walk, phase=Phase.BEEP, barge=False), [_say(walk, BEEP, barge=False)]
+        return replace(walk, phase=Phase.BEEP, barge=False), [say(walk, BEEP, barge=False)]
     if key == "3":
         return _send(menus, walk)
     again = replace(walk, tries=walk.tries + 1, keys="")
-    return _ask_review(again, Item("ivr.wrong")) if again.tries < MISSES else _send(menus, again)
+    return ask_review(again, Item("ivr.wrong")) if again.tries < MISSES else _send(menus, again)
 
 
 def _mistake(menus: Menus, walk: Walk, node: Node, sentence: str) -> Moved:
@@ -360,89 +327,22 @@ def _mistake(menus: Menus, walk: Walk, node: Node, sentence: str) -> Moved:
     walk = replace(walk, tries=walk.tries + 1, keys="")
     if walk.tries >= node.tries:
         return _enter(menus, walk, node.to("else"))
-    return _ask(walk, node, Item(sentence))
-
-
-# ---------------------------------------------------------------- deeds
-
-
-def _ask(walk: Walk, node: Node, *before: Item) -> Moved:
-    items = [item for item in (*before, Item(node.say)) if item.key]
-    asked = replace(walk, phase=Phase.ASKED, typed="", barge=node.barge)
-    return asked, [_say(walk, *items, barge=node.barge), steps.Wait(node.wait)]
-
-
-def _ask_review(walk: Walk, *before: Item) -> Moved:
-    items = (*before, Item("ivr.review", {"seconds": round(walk.seconds)}))
-    return replace(walk, phase=Phase.REVIEW), [_say(walk, *items), steps.Wait(7.0)]
+    return ask(walk, node, Item(sentence))
 
 
 def _send(menus: Menus, walk: Walk) -> Moved:
     """Walk on towards `take` with the recording in hand."""
-    return _enter(menus, walk, _node(menus, walk).to("ok"))
+    return _enter(menus, walk, node_of(menus, walk).to("ok"))
 
 
 def _too_short(menus: Menus, walk: Walk, node: Node, why: str) -> Moved:
     if why == "hung_up" or walk.gone:
-        return _hand_over(walk) if walk.spool else (replace(walk, phase=Phase.OVER, gone=True), [])
+        return hand_over(walk) if walk.spool else (replace(walk, phase=Phase.OVER, gone=True), [])
     if why == "disk":
-        return _tell(walk, node.to("full"), Item("ivr.failed.disk"))
+        return tell(walk, node.to("full"), Item("ivr.failed.disk"))
     if walk.spool:  # "again" was a slip: back to the one that is there
-        return _ask_review(walk, Item("ivr.too_short"))
+        return ask_review(walk, Item("ivr.too_short"))
     walk = replace(walk, tries=walk.tries + 1)
     if walk.tries >= node.tries:
-        return _tell(walk, node.to("short"), Item("ivr.too_short"))
-    return replace(walk, phase=Phase.BEEP, barge=False), [_say(walk, Item("ivr.too_short"), BEEP, barge=False)]
-
-
-def _tell(walk: Walk, after: str, *items: Item, barge: bool = True) -> Moved:
-    return replace(walk, phase=Phase.SAID, after=after, barge=barge), [_say(walk, *items, barge=barge)]
-
-
-def _say(walk: Walk, *items: Item, barge: bool = True) -> steps.Say:
-    return steps.Say(items, barge, walk.lang)
-
-
-def _over(walk: Walk) -> Moved:
-    """Hang up; a recording that found no `take` on its way is handed over all the same."""
-    if walk.spool is not None:
-        taking, deeds = _hand_over(walk)
-        return taking, [*deeds, steps.Hangup()]
-    return replace(walk, phase=Phase.OVER), [steps.Hangup()]
-
-
-def _take(walk: Walk) -> steps.Take:
-    values, act = walk.values, walk.values.get("act", "new")
-    known = {"code": values.get("code"), "pin": values.get("pin") or None} if act != "new" else {}
-    return steps.Take(
-        act=act,
-        kind=values.get("kind") if act == "new" else None,
-        path=walk.spool,
-        seconds=walk.seconds,
-        unit=values.get("unit") or None if act == "new" else None,
-        lang=walk.lang,
-        step=walk.step,
-        **known,
-    )
-
-
-def _with(walk: Walk, **values: str) -> Walk:
-    return replace(walk, values=MappingProxyType({**walk.values, **values})) if values else walk
-
-
-def _missed(walk: Walk, node: Node, way: str) -> bool:
-    """Was a code or PIN guessed wrong? Asking for the bare state without a PIN is no guess."""
-    guessed = way == "none" or (way == "unproven" and bool(walk.values.get("pin")))
-    return guessed and node.own.get("what", "answer") == "answer"
-
-
-def _excuse(node: Node, way: str) -> Iterator[Item]:
-    what = node.own.get("what", "answer")
-    if way == "none":
-        yield Item("ivr.no_answer" if what == "answer" else "ivr.no_unit")
-    elif way in ("locked", "busy"):
-        yield Item(f"ivr.{way}")
-
-
-def _node(menus: Menus, walk: Walk) -> Node:
-    return menus.trees[walk.tree].nodes[walk.node]
+        return tell(walk, node.to("short"), Item("ivr.too_short"))
+    return replace(walk, phase=Phase.BEEP, barge=False), [say(walk, Item("ivr.too_short"), BEEP, barge=False)]

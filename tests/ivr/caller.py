@@ -11,7 +11,8 @@ from typing import Any
 
 from core.channels import Act, Answer, Asker, Facts, Inbound, KeptFile, Receipt, State
 from core.clock import HandClock
-from ivr.call import Call, House
+from ivr.call import Call
+from ivr.counter import House
 from ivr.leg import FRAME, HungUp, LegEvent, PlayedOut, Pressed, RecordEnded, Run
 from ivr.media import g711
 from ivr.prompts import Prompts

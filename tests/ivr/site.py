@@ -11,7 +11,8 @@ from config.texts import Texts, read_texts
 from ivr import menu, steps
 from ivr.menu import Menus
 from ivr.prompts import Prompts, Spoken, Tone, Voice
-from ivr.walk import Phase, Walk, step
+from ivr.stand import Phase, Walk
+from ivr.walk import step
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 11, 24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 import config as configuration
 from config.faults import Faults
-from core import office, store
+from core import office, people, replies, seed, store
 from core.channels import Gear, Outbound, Purpose, Refused
 from core.cipher import Keyring
 from core.clock import SystemClock
@@ -21,11 +22,14 @@ from core.files import Files
 from core.intake import Desk
 from core.schema import file, message, ticket
 from core.throttle import Throttle
-from ivr import channel, phone
+from ivr import channel, phone, prompts
 from ivr.channel import Phone
 from ivr.media import g711
+from ivr.prompts import Prompts
+from ivr.sounds import Sounds
 from ivr.spool import Note, Spool
-from tests.ivr.caller import NUMBER, MadeUpLeg
+from tests.ivr.caller import NUMBER, MadeUpLeg, MemoryDoor, Words, call, house
+from tests.ivr.site import TODAY, texts
 
 KEY = b"k" * 32
 
@@ -49,8 +53,10 @@ async def opened(tmp_path):
     site = configuration.read()
     throttle = Throttle(site.settings.limits, clock)
     office.bind(made, office.Office(site, ring, clock, throttle))
+    await seed.seed(made, site)
     files = Files(tmp_path / "files", ring, made)
     yield made, files, Desk(made, site, ring, files, clock, throttle)
+    files.close()
     await made.close()
 
 
@@ -96,6 +102,35 @@ async def test_a_call_over_sip_leaves_a_complaint_with_its_voice(opened, reactor
         assert list(Path(tmp_path / "phone" / "spool").iterdir()) == []  # noqa: ASYNC240
     finally:
         await ours.stop(0)
+
+
+async def test_the_answer_is_heard_by_calling_again_and_objected_to_by_voice(opened, tmp_path):
+    made, files, door = opened
+    home = replace(house(MemoryDoor(), tmp_path), door=door, clock=SystemClock())
+    home = replace(home, sounds=Sounds(Prompts(home.say), Words(), files.read, lambda: TODAY))
+    first = MadeUpLeg([("برای شکایت", "1"), ("شمارهٔ داخلیِ", "0"), ("پیامِ شما پنج", "3")], asserted=False)
+    await call(first, home)
+    [row] = await made.read(rows, ticket)
+    code, pin = keyed(first, "کدِ پیگیریِ شما"), keyed(first, "رمزِ چهار رقمی:")
+    boss = await people.actor(made, "secretary")
+    await replies.reply(made, boss, row["id"], None, "لوله تعویض شد.")
+    plan = [("برای شکایت", "5"), ("یازده رقمی", code + "#"), ("رمزِ چهار رقمی را", pin), ("می‌پذیرید", "3")]
+    second = MadeUpLeg([*plan, ("پیامِ شما پنج", "3")], number="+982188880000", asserted=False)
+    await call(second, home)
+    assert "لوله تعویض شد." in second.heard
+    assert texts()("ivr.done.object", "fa") in second.heard
+    [row] = await made.read(rows, ticket)
+    assert row["state"] == "disputed"
+    guess = ("رمزِ چهار رقمی را", "0000" if pin != "0000" else "1111")
+    wrong = MadeUpLeg([*plan[:2], guess, ("وارد کردنِ رمز", "hang up")], number=None)
+    await call(wrong, home)
+    assert "لوله تعویض شد." not in wrong.heard
+
+
+def keyed(leg: MadeUpLeg, sentence: str) -> str:
+    """The digits a caller heard in a sentence, as keys."""
+    words = next(line for line in leg.heard if line.startswith(sentence)).partition(":")[2]
+    return "".join(str(prompts._FA.index(word)) for word in re.split(r"[،؛.\s]+", words) if word)
 
 
 async def test_what_a_crash_left_in_the_spool_is_a_ticket_after_start(opened, reactor, tmp_path):

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ivr import steps
+from ivr.stand import AHEAD, Phase, Walk
 from ivr.steps import Ended, Failed, Found, Hush, Key, Quiet, Recorded, Say, Started, Take, Taken, Wait
 from ivr.steps import PlayedOut as Heard
-from ivr.walk import AHEAD, Phase, Walk, step
+from ivr.walk import step
 from tests.ivr.site import CODE, menus
 
 START = Started("main", "+989120000000", True, "1888")
