@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ log = logging.getLogger("pasokh.mail.listen")
 IN_MEMORY = 1_048_576  # octets of a letter kept in memory; beyond, it is spooled
 ALL_IN_MEMORY = 67_108_864  # octets of all open letters; beyond, each is spooled at once
 AHEAD = 65_536  # octets a peer may send beyond the final dot before reading pauses
+SWEEP = 0.5  # seconds between looks at the deadlines of all connections
+NEVER = float("inf")
 FAULT = smtp.Reply(451, "4.3.0", "Local error, try again later")
 
 
@@ -68,6 +71,7 @@ class Listener(Factory):
         self.stopping = False
         self.reactor: Any = None
         self._port: Any = None
+        self._timer: asyncio.TimerHandle | None = None
         self._tls: tuple[float, Any] | None = None
 
     def start(self, reactor: Any) -> None:
@@ -75,7 +79,15 @@ class Listener(Factory):
         self.reactor = reactor
         if self.line.certificate:
             self.tls()
+        self._sweep()
         self._port = reactor.listenTCP(self.line.port, self, backlog=512, interface=self.line.bind)
+
+    def _sweep(self) -> None:
+        """One timer for all connections: a timer each would be moved with every line."""
+        now = time.monotonic()
+        for link in [link for link in self.links if link.deadline <= now]:
+            link.time_out()
+        self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
 
     @property
     def port(self) -> int:
@@ -84,6 +96,8 @@ class Listener(Factory):
     async def stop(self, drain: float) -> None:
         """No new connections; idle ones end at once, open letters get their verdict within `drain` seconds."""
         self.stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
         if self._port is not None:
             stopped = self._port.stopListening()
             if stopped is not None:
@@ -144,7 +158,7 @@ class Link(Protocol):
         self._pieces: list[bytes] = []
         self._held = 0
         self._spool: BinaryIO | None = None
-        self._timer: Any = None
+        self.deadline = NEVER  #: monotonic seconds
         self._ends: float | None = None
         self._paused = False
 
@@ -168,7 +182,6 @@ class Link(Protocol):
             self.transport.pauseProducing()
 
     def connectionLost(self, reason: Any = None) -> None:
-        self._disarm()
         if self in self.listener.links:
             self.listener.links.discard(self)
             self.listener.peers[self.peer] -= 1
@@ -192,16 +205,16 @@ class Link(Protocol):
                 case smtp.Ended():
                     self._ended(event)
                 case smtp.StartTls():
-                    self.transport.write(b"".join(said))
+                    self._write(b"".join(said))
                     said.clear()
                     self._start_tls()
                 case smtp.Close():
-                    self.transport.write(b"".join(said))
+                    self._write(b"".join(said))
                     said.clear()
                     self._drop()
                     self.transport.loseConnection()
         if said:
-            self.transport.write(b"".join(said))
+            self._write(b"".join(said))
         self._arm()
 
     def _start_tls(self) -> None:
@@ -262,25 +275,31 @@ class Link(Protocol):
     def _arm(self) -> None:
         """Idle, silence in DATA, and DATA in all; nothing runs while we owe the verdict (RFC 5321 s 4.5.3.2)."""
         phase, line = self.session.phase, self.listener.line
-        if phase in (smtp.Phase.VERDICT, smtp.Phase.CLOSED):
-            self._disarm()
-            return
-        wait = {smtp.Phase.BODY: line.silence_s, smtp.Phase.TLS: line.tls_s}.get(phase, line.idle_s)
-        now = self.listener.reactor.seconds()
-        if phase is not smtp.Phase.BODY:
-            self._ends = None
-        else:
+        if phase is smtp.Phase.BODY:
+            now = time.monotonic()
             self._ends = self._ends or now + line.data_s
-            wait = max(0.0, min(wait, self._ends - now))
-        if self._timer is not None and self._timer.active():
-            self._timer.reset(wait)
+            self.deadline = min(now + line.silence_s, self._ends)
+            return
+        self._ends = None
+        if phase in (smtp.Phase.VERDICT, smtp.Phase.CLOSED):
+            self.deadline = NEVER
         else:
-            self._timer = self.listener.reactor.callLater(wait, self._time_out)
+            self.deadline = time.monotonic() + (line.tls_s if phase is smtp.Phase.TLS else line.idle_s)
 
-    def _disarm(self) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
-
-    def _time_out(self) -> None:
+    def time_out(self) -> None:
         self.play(self.session.time_out())
+
+    def _write(self, data: bytes) -> None:
+        """At once where the socket takes it: Twisted's own way costs two rounds of the loop for each reply."""
+        transport = self.transport
+        if not self.session.secure and not transport.disconnecting and not _buffered(transport):
+            sent = transport.writeSomeData(data)
+            if isinstance(sent, int) and sent > 0:
+                data = data[sent:]
+        if data:
+            transport.write(data)
+
+
+def _buffered(transport: Any) -> bool:
+    """Does anything wait to be written? Unknown counts as yes."""
+    return bool(getattr(transport, "dataBuffer", b"?") or getattr(transport, "_tempDataBuffer", b"?"))

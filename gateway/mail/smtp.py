@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Literal
 
 END = b"\r\n.\r\n"
+TAILS = (b"\r", b"\r\n", b"\r\n.", b"\r\n.\r")
 BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 PATH = re.compile(r'<(?:@[^:<>]*:)?(?P<box>(?:"(?:\\.|[^"\\])*"|[^"<>@\s])*(?:@[^<>@\s]+)?)>(?P<rest>.*)', re.DOTALL)
 HELP_VERBS = frozenset({"HELP", "EXPN", "BDAT", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML"})
@@ -126,6 +127,8 @@ TOO_MANY = Reply(452, "4.5.3", "Too many recipients")
 ENOUGH = Reply(421, "4.7.0", "Too many errors or messages, closing")
 BARE_NEWLINE = Reply(521, "5.5.2", "Bare CR or LF is not accepted")
 TIME_OUT = Reply(421, "4.4.2", "Timed out, closing")
+TRY_AND_SEE = Reply(252, "2.0.0", "Send some mail and see")
+BYE = Reply(221, "2.0.0", "Bye")
 STOPPING = Reply(421, "4.3.2", "Shutting down, closing")
 FULL = Reply(421, "4.7.0", "Too many connections, try again later")
 
@@ -213,6 +216,11 @@ class Session:
         return self._in
 
     @property
+    def secure(self) -> bool:
+        """Is it TLS by now?"""
+        return self._tls or self.phase is Phase.TLS
+
+    @property
     def recipients(self) -> tuple[Rcpt, ...]:
         return tuple(self._recipients)
 
@@ -224,14 +232,22 @@ class Session:
     # ------------------------------------------------------------ bytes
 
     def _go_on(self) -> None:
-        steps = {Phase.COMMAND: self._command_line, Phase.SKIP: self._skip, Phase.BODY: self._body}
-        while (step := steps.get(self.phase)) is not None and step():
-            pass
+        going = True
+        while going:
+            match self.phase:
+                case Phase.COMMAND:
+                    going = self._command_line()
+                case Phase.BODY:
+                    going = self._body()
+                case Phase.SKIP:
+                    going = self._skip()
+                case _:
+                    going = False
 
     def _command_line(self) -> bool:
         end = self._in.find(b"\r\n", 0, self.limits.command)
         line = bytes(self._in[: end if end >= 0 else self.limits.command])
-        bare = BARE.search(line if end >= 0 else line.rstrip(b"\r"))
+        bare = _bare(line if end >= 0 else line.rstrip(b"\r"))
         if bare:
             self._end(BARE_NEWLINE)
             return False
@@ -259,7 +275,7 @@ class Session:
         keep = end + 2 if end >= 0 else len(self._in) - _held(self._in)
         piece = bytes(self._in[:keep])
         del self._in[: keep + 3 if end >= 0 else keep]
-        bare = BARE.search(piece) if self.dialect == "smtp" else None
+        bare = _bare(piece) if self.dialect == "smtp" else None
         self._piece(piece[: bare.start()] if bare else piece)
         if bare:
             self._end(BARE_NEWLINE)
@@ -299,25 +315,31 @@ class Session:
             return
         verb, _, rest = text.partition(" ")
         verb = verb.upper()
-        deed = self._deeds().get(verb)
-        if deed is not None:
-            deed(rest.strip(" \t"))
-        else:
-            self._say(NOT_HERE if verb in HELP_VERBS else UNKNOWN)
-
-    def _deeds(self) -> dict[str, Callable[[str], None]]:
-        deeds: dict[str, Callable[[str], None]] = {
-            "MAIL": self._mail,
-            "RCPT": self._rcpt,
-            "DATA": self._data,
-            "RSET": self._rset,
-            "NOOP": lambda rest: self._say(OK),
-            "VRFY": lambda rest: self._say(Reply(252, "2.0.0", "Send some mail and see")),
-            "QUIT": lambda rest: self._end(Reply(221, "2.0.0", "Bye")),
-            "STARTTLS": self._start_tls,
-        }
-        greetings = {"LHLO": self._ehlo} if self.dialect == "lmtp" else {"EHLO": self._ehlo, "HELO": self._hello}
-        return deeds | greetings
+        rest = rest.strip(" \t")
+        match verb:
+            case "EHLO" | "LHLO" if (verb == "LHLO") == (self.dialect == "lmtp"):
+                self._ehlo(rest)
+            case "HELO" if self.dialect == "smtp":
+                self._hello(rest)
+            case "MAIL":
+                self._mail(rest)
+            case "RCPT":
+                self._rcpt(rest)
+            case "DATA":
+                self._data(rest)
+            case "RSET":
+                self._forget()
+                self._say(OK)
+            case "NOOP":
+                self._say(OK)
+            case "VRFY":
+                self._say(TRY_AND_SEE)
+            case "QUIT":
+                self._end(BYE)
+            case "STARTTLS":
+                self._start_tls(rest)
+            case _:
+                self._say(NOT_HERE if verb in HELP_VERBS else UNKNOWN)
 
     def _hello(self, name: str) -> None:
         if not name:
@@ -398,10 +420,6 @@ class Session:
             self._in[:0] = b"\r\n"  # so that a dot in the first line needs no case of its own
             self._virtual = 2
 
-    def _rset(self, rest: str) -> None:
-        self._forget()
-        self._say(OK)
-
     def _start_tls(self, rest: str) -> None:
         if rest:
             self._say(SYNTAX)
@@ -444,9 +462,17 @@ class Session:
         return out
 
 
+def _bare(piece: bytes) -> re.Match[bytes] | None:
+    """The first CR or LF that stands alone; counting first is ten times as fast for the letters that have none."""
+    pairs = piece.count(b"\r\n")
+    return None if piece.count(b"\r") == pairs == piece.count(b"\n") else BARE.search(piece)
+
+
 def _held(data: bytearray) -> int:
     """How many octets at the end may be the beginning of the end."""
-    return next((n for n in range(4, 0, -1) if data.endswith(END[:n])), 0)
+    if not data.endswith(TAILS):
+        return 0
+    return next(n for n in range(4, 0, -1) if data.endswith(END[:n]))
 
 
 def _path(word: str, rest: str) -> tuple[str, list[str]] | None:

@@ -153,6 +153,7 @@ async def _serve(kind: str, folder: Path) -> None:
 
     if kind != "full":
         mail.Pool = lambda workers: _Stub()  # type: ignore[assignment,misc]
+    mail.MailChannel.can_send = False  # receipts are put in the outbox with each ticket; sending them is another matter
     parts = supervise.Parts()
     site = wiring.site(None)
     settings = replace(
