@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import secrets
-import struct
-from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import singledispatchmethod
+from typing import Protocol
 
 import numpy as np
 
 from ivr.leg import FRAME, Run
-from ivr.media import dtmf, g711
+from ivr.media import dtmf, g711, packet
 from ivr.media.arena import QUIET, Arena
+from ivr.media.call import Call
 from ivr.media.latch import Address, Latch
 from ivr.media.messages import (
     Add,
@@ -26,23 +26,16 @@ from ivr.media.messages import (
     Hush,
     KeySeen,
     Lost,
-    Media,
     Play,
     Record,
     RunsOut,
     SendKeys,
 )
-from ivr.media.record import Reel, Spool
-from ivr.media.tape import Tape
-from ivr.media.wire import Wire
+from ivr.media.packet import PACKET
+from ivr.media.record import Spool
 
 TICK = 0.020  # seconds
-SPOOL_EACH = 1.0  # seconds of a recording between two writes
 FIRST_SLOTS = 64
-HEAD = struct.Struct("!BBHII")
-PACKET = np.dtype(
-    [("v", "u1"), ("type", "u1"), ("seq", ">u2"), ("ts", ">u4"), ("ssrc", ">u4"), ("payload", "u1", FRAME)]
-)  # RFC 3550 s 5.1 and 20 ms of G.711
 STATE = np.dtype([
     ("on", "?"),  # packets go out
     ("busy", "?"),  # a run is being played
@@ -57,31 +50,24 @@ STATE = np.dtype([
 ])  # fmt: skip
 
 
-@dataclass(slots=True)
-class Call:
-    """What a row is besides its numbers."""
+class Wire(Protocol):
+    """What the plane needs of the network. Slots are small numbers that the plane draws."""
 
-    media: Media
-    slot: int
-    latch: Latch
-    ssrc: int
-    hearing: dtmf.Hearing = field(default_factory=dtmf.Hearing)
-    waiting: deque[tuple[Run, int | None]] = field(default_factory=deque)  #: runs, each last one with its play
-    playing: tuple[Run, int | None] | None = None
-    sound: bytes = b""  #: of `playing`, in the arena
-    beats: deque[dtmf.Beat | None] = field(default_factory=deque)
-    key_ts: int = 0
-    tape: Tape | None = None
-    reel: Reel | None = None
-    spooled_at: float = 0.0
-    sent: int = 0
-    received: int = 0
-    strangers: int = 0
-    late: int = 0
+    def open(self, slot: int, port: int) -> None:
+        """Raises OSError when the port cannot be had."""
+        ...
 
-    @property
-    def target(self) -> Address | None:
-        return self.latch.source or self.media.peer
+    def close(self, slot: int) -> None: ...
+
+    def fix(self, slot: int, source: Address | None) -> None:
+        """Hear only `source` from now on; None: anybody again (OSError when the port is lost by that)."""
+        ...
+
+    def send(self, slot: int, packet: bytes, to: Address) -> bool:
+        """False when the network would not take it."""
+        ...
+
+    def arrived(self) -> Iterator[tuple[int, bytes, Address]]: ...
 
 
 class Rows:
@@ -165,8 +151,7 @@ class Rows:
         if call is None:
             return
         runs = [run for run in command.runs if len(run.pcma) >= FRAME] or [Run(b"", b"")]
-        call.waiting.extend((run, None) for run in runs[:-1])
-        call.waiting.append((runs[-1], command.play))
+        call.queue(runs, command.play)
         if call.playing is None:
             self._turn(call)
 
@@ -179,18 +164,14 @@ class Rows:
     @obey.register
     def _(self, command: Record, now: float) -> None:
         call = self.calls.get(command.row)
-        if call is None:
-            return
-        self._end_tape(call, "stopped")
-        call.tape = Tape(call.media.law, command.most, command.silence, command.ends, now)
-        call.reel = self.spool.open(command.row, command.path, call.media.law)
-        call.spooled_at = now
+        if call is not None:
+            call.record(command, self.spool, now)
 
     @obey.register
     def _(self, command: EndRecord, now: float) -> None:
         call = self.calls.get(command.row)
         if call is not None:
-            self._end_tape(call, command.why)
+            call.end_tape(command.why, self.spool)
 
     @obey.register
     def _(self, command: SendKeys, now: float) -> None:
@@ -206,7 +187,7 @@ class Rows:
             self.spool.after(Dropped(command.row, 0, 0, 0, 0))
             return
         self._fall_silent(call)
-        self._end_tape(call, "hung_up")
+        call.end_tape("hung_up", self.spool)
         self.wire.close(call.slot)
         self._slots[call.slot] = None
         self.state[call.slot] = np.zeros((), STATE)
@@ -219,7 +200,7 @@ class Rows:
         packets, state = np.zeros(slots, PACKET), np.zeros(slots, STATE)  # concatenate would drop the byte order
         packets[:old], state[:old] = self.packets, self.state
         self.packets, self.state = packets, state
-        self.packets["v"] = 0x80
+        self.packets["v"] = packet.VERSION
         self._slots.extend([None] * (slots - old))
 
     def _loosen(self, call: Call, peer: Address | None) -> None:
@@ -310,8 +291,7 @@ class Rows:
         target = call.target
         assert target is not None
         beat = self._next_beat(call) if call.beats else None
-        packet = sound if beat is None else self._event(call, beat)
-        if self.wire.send(slot, packet, target):
+        if self.wire.send(slot, sound if beat is None else self._event(call, beat), target):
             call.sent += 1
         else:
             self.counts["unsent"] += 1
@@ -324,8 +304,8 @@ class Rows:
     def _event(self, call: Call, beat: dtmf.Beat) -> bytes:
         """A telephone-event packet; all those of one key carry the timestamp of its start (RFC 4733 s 2.2.1)."""
         seq, now = int(self.state["seq"][call.slot]), int(self.state["ts"][call.slot])
-        start = (now - beat.ticks_in * FRAME) % dtmf.WRAP
-        return HEAD.pack(0x80, (call.media.event_type or 0) | 0x80 * beat.opens, seq, start, call.ssrc) + beat.payload
+        start = now - beat.ticks_in * FRAME
+        return packet.write(call.media.event_type or 0, beat.opens, seq, start, call.ssrc, beat.payload)
 
     # ---- hearing
 
@@ -336,16 +316,12 @@ class Rows:
                 self._hear(call, data, source)
 
     def _hear(self, call: Call, data: bytes, source: Address) -> None:
-        if len(data) < HEAD.size or data[0] >> 6 != 2:
-            self.counts["noise"] += 1
-            return
-        _, second, seq, timestamp, ssrc = HEAD.unpack_from(data)
-        kind = second & 0x7F
-        if 72 <= kind <= 76:  # RTCP on the same port, RFC 5761 s 4
-            self.counts["rtcp"] += 1
+        heard = packet.read(data)
+        if heard is None or heard.is_rtcp:
+            self.counts["noise" if heard is None else "rtcp"] += 1
             return
         fixed = call.latch.source
-        if not call.latch.admits(source, ssrc, seq, self._now):
+        if not call.latch.admits(source, heard.ssrc, heard.seq, self._now):
             call.strangers += 1
             self.counts["strangers"] += 1
             return
@@ -354,19 +330,14 @@ class Rows:
             self.state["on"][call.slot] = call.media.sending
         call.received += 1
         self.state["heard"][call.slot] = self._now
-        self._take(call, kind, timestamp, _body(data))
+        if heard.type == call.media.event_type:
+            self._press(call, call.hearing.key(heard.timestamp, heard.body), heard.timestamp)
+        elif heard.type == g711.PAYLOAD[call.media.law]:
+            call.speak(call.media.law, heard.timestamp, heard.body, self._now)
 
-    def _take(self, call: Call, kind: int, timestamp: int, body: bytes) -> None:
-        if kind == call.media.event_type:
-            key = call.hearing.key(timestamp, body)
-            if key is not None:
-                self._press(call, key, timestamp)
-        elif kind == g711.PAYLOAD[call.media.law] and call.tape is not None and call.media.receiving:
-            tape, law = call.tape, call.media.law
-            heard = body if tape.law == law else g711.encode(tape.law, g711.decode(law, body))
-            tape.hear(timestamp, heard, self._now)
-
-    def _press(self, call: Call, key: str, timestamp: int) -> None:
+    def _press(self, call: Call, key: str | None, timestamp: int) -> None:
+        if key is None:
+            return
         self.counts["keys"] += 1
         self._events.append(KeySeen(call.media.row, key))
         if call.tape is not None:
@@ -383,35 +354,4 @@ class Rows:
             state["watched"][slot] = False
             self._events.append(Lost(call.media.row))
         for call in self.calls.values():
-            if call.tape is not None:
-                self._wind(call, call.tape)
-
-    def _wind(self, call: Call, tape: Tape) -> None:
-        assert call.reel is not None
-        if call.reel.broken:  # the spool has told of it
-            call.tape = None
-            return
-        tape.tick(self._now, paused=not call.media.receiving)
-        if tape.why is not None:
-            self._end_tape(call, tape.why)
-        elif self._now - call.spooled_at >= SPOOL_EACH:
-            call.spooled_at = self._now
-            self.spool.write(call.reel, tape.fresh())
-
-    def _end_tape(self, call: Call, why: str) -> None:
-        if call.tape is None or call.reel is None:
-            return
-        call.tape.end(why)
-        self.spool.write(call.reel, call.tape.fresh())
-        self.spool.end(call.reel, call.tape.octets, call.tape.why or why)
-        call.tape = call.reel = None
-
-
-def _body(data: bytes) -> bytes:
-    """The payload of an RTP packet, without CSRCs, extension and padding; empty when they do not add up."""
-    start, end = HEAD.size + 4 * (data[0] & 15), len(data)
-    if data[0] & 0x10:
-        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
-    if data[0] & 0x20:
-        end -= data[-1]
-    return data[start:end] if start < end else b""
+            call.wind(self.spool, self._now)

@@ -11,7 +11,6 @@ import ctypes
 import select
 import socket
 from collections.abc import Iterator
-from typing import Protocol
 
 from ivr.media.latch import Address
 from ivr.media.ports import datagrams
@@ -26,28 +25,8 @@ _libc.recv.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_
 _libc.send.restype = _libc.recv.restype = ctypes.c_ssize_t
 
 
-class Wire(Protocol):
-    """What the plane needs of the network. Slots are small numbers that the plane draws."""
-
-    def open(self, slot: int, port: int) -> None:
-        """Raises OSError when the port cannot be had."""
-        ...
-
-    def close(self, slot: int) -> None: ...
-
-    def fix(self, slot: int, source: Address | None) -> None:
-        """Hear only `source` from now on; None: anybody again (OSError when the port is lost by that)."""
-        ...
-
-    def send(self, slot: int, packet: bytes, to: Address) -> bool:
-        """False when the network would not take it."""
-        ...
-
-    def arrived(self) -> Iterator[tuple[int, bytes, Address]]: ...
-
-
 class Sockets:
-    """The real one."""
+    """The real `ivr.media.rows.Wire`."""
 
     def __init__(self, host: str) -> None:
         self.host = host
