@@ -34,13 +34,13 @@ class NewTicket(Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: TicketKind
     text: Annotated[str, Meta(min_length=5, max_length=10_000)]
-    unit: Annotated[str | None, Meta(max_length=40)] = None
-    service: Annotated[str | None, Meta(max_length=40)] = None
-    subject: Annotated[str | None, Meta(max_length=200)] = None
-    place: Annotated[str | None, Meta(max_length=300)] = None
-    name: Annotated[str | None, Meta(max_length=100)] = None
-    phone: Annotated[str | None, Meta(max_length=40)] = None
-    mail: Annotated[str | None, Meta(max_length=254)] = None
+    unit: Annotated[str, Meta(max_length=40)] | None = None
+    service: Annotated[str, Meta(max_length=40)] | None = None
+    subject: Annotated[str, Meta(max_length=200)] | None = None
+    place: Annotated[str, Meta(max_length=300)] | None = None
+    name: Annotated[str, Meta(max_length=100)] | None = None
+    phone: Annotated[str, Meta(max_length=40)] | None = None
+    mail: Annotated[str, Meta(max_length=254)] | None = None
     answer_by: Annotated[str, Meta(pattern="^(here|sms|phone|mail)$")] = "here"
     lang: Annotated[str, Meta(pattern="^[a-z]{2,3}$")] = "fa"
 
@@ -62,7 +62,7 @@ class TrackIn(Struct, frozen=True, forbid_unknown_fields=True):
     """A code, and a second proof (PIN, phone or mail) for the contents."""
 
     code: Annotated[str, Meta(max_length=40)]
-    proof: Annotated[str | None, Meta(max_length=254)] = None
+    proof: Annotated[str, Meta(max_length=254)] | None = None
 
 
 class WordsOut(Struct, frozen=True):

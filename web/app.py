@@ -16,7 +16,7 @@ from web.ports import Parts
 from web.routes import Route
 from web.sign import Signer
 from web.uploads import FIELDS, Received, receive
-from web.visit import SITE, Site, Visit
+from web.visit import SITE, VISIT, Site, Visit
 
 KEEPALIVE = 10.0  # seconds; slow headers are cut by it alone
 
@@ -69,7 +69,7 @@ def mount(app: web.Application, route: Route) -> None:
 
 async def _serve(request: web.Request, route: Route) -> web.StreamResponse:
     visit = Visit(request, request.app[SITE], request.app[SITE].agency.language(request.path), Received())
-    request["visit"] = visit
+    request[VISIT] = visit
     if route.access.by is By.SESSION:
         await signin.admit(visit, route.access)
     if route.form is not None:

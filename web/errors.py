@@ -12,7 +12,7 @@ from aiohttp import web
 from core.errors import Busy, Guarded, Locked, NotAllowed, NotFound, PasokhError, Stale, WrongInput, WrongState
 from web import problem
 from web.uploads import Received
-from web.visit import SITE, Visit
+from web.visit import SITE, VISIT, Visit
 
 log = logging.getLogger(__name__)
 KNOWN = frozenset({400, 401, 403, 404, 405, 408, 409, 413, 415, 422, 429, 500, 503})
@@ -88,8 +88,8 @@ def page(visit: Visit, failure: Failure) -> web.Response:
 
 
 def _visit(request: web.Request) -> Visit:
-    found = request.get("visit")
-    if isinstance(found, Visit):
+    found = request.get(VISIT)
+    if found is not None:
         return found
     site = request.app[SITE]
     return Visit(request, site, site.agency.language(request.path), Received())

@@ -111,4 +111,5 @@ def labels(visit: Visit) -> dict[str, str]:
     return {name: visit.t("portal.field." + name) for name in FIELDS}
 
 
+VISIT = web.RequestKey("visit", Visit)
 View = Callable[[Visit], Awaitable[web.StreamResponse]]

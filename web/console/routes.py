@@ -26,7 +26,7 @@ ROUTES: list[Route] = [
     post("/console/out/{row:[0-9]+}/by-hand", out.by_hand, session(Permission.REPLY)),
     get("/console/file/{key}", ticket.file, READ),
     get("/console/t/{id:[0-9]+}", ticket.show, READ),
-    get("/console/t/{id:[0-9]+}/slip", walkin.slip, READ),
+    get("/console/t/{id:[0-9]+}/slip", walkin.slip, session(Permission.WALK_IN)),
     post("/console/t/{id:[0-9]+}/reply", ticket.reply, READ, FILES),
     post("/console/t/{id:[0-9]+}/unsend", ticket.unsend, READ),
     post("/console/t/{id:[0-9]+}/{deed:[a-z_]+}", deeds.do, READ),

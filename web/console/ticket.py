@@ -9,7 +9,7 @@ from typing import Annotated
 
 from aiohttp import web
 
-from core import desk, people, permissions, replies, states
+from core import desk, people, replies
 from core.errors import Guarded, NotAllowed, Stale, WrongInput, WrongState
 from core.model import Way
 from core.views import MessageView, TicketView
@@ -143,18 +143,8 @@ def _recipient(view: TicketView) -> str:
 
 
 def _allowed(visit: Visit, view: TicketView, deed: str) -> bool:
-    """May this deed be offered? `take` is an assignment to oneself, of a ticket that is not one's own already."""
-    if deed == "take":
-        mine = view.assignee == visit.actor.staff
-        return not mine and "assign" in view.events_allowed | ({"assign"} & _takes(visit, view))
-    return deed in view.events_allowed
-
-
-def _takes(visit: Visit, view: TicketView) -> set[str]:
-    able = states.events(view.state) & {"assign"}
-    rights = visit.site.agency.rights
-    may = permissions.allowed(visit.actor, permissions.Permission.TAKE, view.unit, rights, now=visit.now())
-    return set(able) if may and view.assignee is None else set()
+    """May this deed be offered? A ticket that is one's own already is not taken again."""
+    return deed in view.events_allowed and not (deed == "take" and view.assignee == visit.actor.staff)
 
 
 def _undoable(visit: Visit, one: MessageView) -> bool:

@@ -12,6 +12,7 @@ from aiohttp import web
 from core import desk, jalali
 from core.channels import Inbound, KeptFile, Receipt
 from core.errors import WrongInput
+from core.fresh import receipts
 from web import forms
 from web.console.ticket import number
 from web.forms import Bad, Choice, Date
@@ -52,10 +53,11 @@ async def send(visit: Visit) -> web.StreamResponse:
 
 
 async def slip(visit: Visit) -> web.StreamResponse:
-    """The slip once more, for the printer; the PIN is shown when the ticket is taken only."""
+    """The slip once more, for the printer."""
     view = await desk.ticket(visit.parts.store, visit.actor, number(visit))
-    first = view.messages[0].id if view.messages else 0
-    return _slip(visit, Receipt(view.code, "", view.unit, view.due_at, view.id, first, view.state), 200)
+    message = view.messages[0].id
+    found = await visit.parts.store.read(receipts, [message], visit.parts.keyring)
+    return _slip(visit, found[message], 200)
 
 
 def _inbound(visit: Visit, form: new.Message, own: WalkIn, kept: Sequence[KeptFile]) -> Inbound:

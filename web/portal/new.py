@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import segno
 from aiohttp import web
+from markupsafe import Markup
 
 from core.channels import Contact, ContactKind, Inbound, KeptFile, Kind, Receipt
 from core.errors import WrongInput
@@ -167,8 +168,16 @@ def slip(visit: Visit, receipt: Receipt) -> dict[str, Any]:
     return {
         "receipt": receipt,
         "unit": visit.site.agency.unit_name(receipt.unit, visit.lang),
-        "qr": segno.make(address, error="m").svg_data_uri(scale=5, border=2, dark="#16211f", light="#ffffff"),
+        "qr": _qr(visit, address),
     }
+
+
+def _qr(visit: Visit, address: str) -> Markup:
+    """The address as an inline SVG, named for those who hear the page."""
+    drawn = segno.make(address, error="m").svg_inline(
+        scale=5, border=2, dark="#16211f", light="#ffffff", omitsize=True, title=visit.t("portal.receipt.qr")
+    )
+    return Markup(drawn.replace("<svg ", '<svg role="img" ', 1))
 
 
 def _facts(message: Message, verdict: Verdict) -> dict[str, Any]:
@@ -184,6 +193,7 @@ def _carried(visit: Visit, kept: Sequence[KeptFile]) -> dict[str, Any]:
         "stamp": visit.form.get("t") or visit.site.guard.stamp("new", visit.now()),
         "kept": visit.site.signer.sign("kept", uploads.pack(kept), visit.now()),
         "files": kept,
+        "trap": visit.form.get("website"),
     }
 
 
