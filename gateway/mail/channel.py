@@ -7,13 +7,15 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from config.positions import Document, Where
 from config.shape import read as read_settings
-from core.channels import Channel, Door, Gear, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
+from core.channels import Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
 from core.errors import Busy, WrongInput
 from gateway.mail import receive, send, smtp
 from gateway.mail.address import Keys, new_keys
@@ -27,6 +29,7 @@ QUEUE_FULL = smtp.Reply(451, "4.3.2", "Busy, try again later")
 FAULT = smtp.Reply(451, "4.3.0", "Local error, try again later")
 DISK_LOW = smtp.Reply(452, "4.3.1", "Not enough room, try again later")
 LOOP = smtp.Reply(554, "5.4.6", "Too many hops")
+DISK_EVERY = 1.0  # seconds between looks at the free room
 BIG_AT_ONCE = 2  # letters over 1 MiB in memory at a time
 LANGS = ("fa", "en")
 ReadFile = Callable[[str], Awaitable[bytes]]
@@ -49,6 +52,7 @@ class MailChannel:
         self._listeners: dict[str, Any] = {}
         self._big = asyncio.Semaphore(BIG_AT_ONCE)
         self._door: Door | None = None
+        self._disk_seen, self._disk = -DISK_EVERY, (0, 0)
         self.at_once = sum(line.send_connections for line in lines.values()) or 1  #: letters on the wire, no more
 
     # ------------------------------------------------------------ life
@@ -97,7 +101,7 @@ class MailChannel:
     async def _take(self, name: str, letter: Any) -> smtp.Reply:
         """The verdict on one letter: 250 only after the receipt; our own faults are 4xx, never 5xx."""
         line = self._lines[name]
-        if _disk_low(self._gear.folder, line):
+        if self._disk_low(line):
             return DISK_LOW
         try:
             if not letter.spooled:
@@ -166,8 +170,6 @@ class MailChannel:
             return [], row
         if read is not None and sum(f.size for f in row.files) <= line.files_limit:
             return [await _file(read, kept) for kept in row.files], row
-        from dataclasses import replace
-
         url = str(self._gear.agency.get("url", ""))
         return [], replace(row, text=f"{row.text}\n\n{self._gear.say('mail.files_link', row.lang, url=url)}")
 
@@ -181,9 +183,16 @@ class MailChannel:
             if value.endswith(domain) or "@" not in value
         }
 
-    def _now(self) -> int:
-        import time
+    def _disk_low(self, line: LineSettings) -> bool:
+        """Looked at once in a while: asking for each letter costs as much as reading its envelope."""
+        now = time.monotonic()
+        if now >= self._disk_seen + DISK_EVERY:
+            usage = shutil.disk_usage(self._gear.folder)
+            self._disk_seen, self._disk = now, (usage.free, usage.total)
+        free, total = self._disk
+        return free < max(total * line.disk_free, 2 * line.size)
 
+    def _now(self) -> int:
         return self._gear.clock.now() if self._gear.clock is not None else int(time.time() * 1000)
 
 
@@ -230,17 +239,10 @@ def _taken(number: int) -> smtp.Reply:
     return smtp.Reply(250, "2.0.0", f"Ok, queued as {number}")
 
 
-def _bare(message: Any) -> Any:
+def _bare(message: Inbound) -> Inbound:
     """What is left when fields were refused: the raw letter, its sender's word and its recipients."""
-    from dataclasses import replace
-
     return replace(message, text="", subject=None, name=None, quoted=None, hints=(), contact=None, unreadable=True)
 
 
 async def _file(read: ReadFile, kept: KeptFile) -> tuple[str, str, bytes]:
     return kept.name, kept.type, await read(kept.key)
-
-
-def _disk_low(folder: str, line: LineSettings) -> bool:
-    usage = shutil.disk_usage(folder)
-    return usage.free < max(usage.total * line.disk_free, 2 * line.size)
