@@ -63,14 +63,14 @@ def _dead(s: Connection, within: sa.ColumnElement[bool]) -> list[RowMapping]:
 def _resend(s: Connection, office: Office, who: Actor, row: int) -> int:
     found = _enter(s, office, who, row)
     number = outbox.resend(s, row, office.clock.now())
-    _log(s, who, found, "out.resend", {"outbox": row, "next": number})
+    _log(s, who, found, "resend", {"outbox": row, "next": number})
     return number
 
 
 def _by_hand(s: Connection, office: Office, who: Actor, row: int) -> None:
     found = _enter(s, office, who, row)
     outbox.by_hand(s, row, office.clock.now())
-    _log(s, who, found, "out.by_hand", {"outbox": row})
+    _log(s, who, found, "by_hand", {"outbox": row})
 
 
 def _enter(s: Connection, office: Office, who: Actor, row: int) -> RowMapping:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
 from core import events, ids, points
-from core.channels import DeliveryState, Outbound, Outcome, Refused, Sent, TryLater, Unknown
-from core.cipher import Keyring, pin, unseal
+from core.channels import DeliveryState, Outcome, Refused, Sent, TryLater, Unknown
+from core.claims import Claimed, claim, give_back, next_due
 from core.model import KeptFile, Purpose
-from core.schema import code, delivery, mail_id, meta, outbox, ticket, unit
+from core.schema import delivery, outbox, ticket
 from core.sending import (
-    CALL_LEASE,
     KEPT_REPORTS,
     LANES,
-    LEASE,
     LOOKS,
     LOST,
     UNFINISHED,
-    UNORDERED,
     WAITS,
     WORTH,
     Fact,
@@ -32,26 +29,10 @@ from core.sending import (
     wait,
 )
 
-REFERENCES = 20  # Message-IDs told in References, the newest
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A row handed to a worker: what to send, still sealed, and the fence that its result must show."""
-
-    id: int
-    fence: int
-    message: Outbound
-    sealed: tuple[str, str, int, bytes] | None  #: table, column, row, data of the address
-    pin: tuple[int, int] | None  #: key number and ticket of its PIN; receipts tell it
-
-    def open(self, ring: Keyring) -> Outbound:
-        """The message with its address and PIN in clear; outside of any transaction."""
-        to = unseal(ring, *self.sealed).decode() if self.sealed else ""
-        facts = dict(self.message.facts)
-        if self.pin is not None:
-            facts["pin"] = pin(ring, *self.pin)
-        return replace(self.message, to=to, facts=facts)
+__all__ = [
+    "Claimed", "Result", "by_hand", "claim", "done", "fall_back", "forget_reports", "give_back", "next_due", "put",
+    "record", "reported", "resend",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,173 +80,6 @@ def put(
         )
     )  # fmt: skip
     return number
-
-
-def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Claimed]:
-    """Hand out up to `n` due rows of `channel` under a lease, each to one worker only.
-
-    A row waits for earlier unfinished ones of its (ticket, channel); receipts and one-time codes do not. A row whose
-    lease ran out, or that was in doubt, comes as `in_doubt`: looked up first.
-    """
-    _too_late(s, channel, now)
-    lease = CALL_LEASE if channel == "phone" else LEASE
-    state = sa.case((outbox.c.state == Stage.WAITING, Stage.SENDING.value), else_=Stage.UNKNOWN.value)
-    ready = _ready(channel, now, n)
-    deed = (
-        sa.update(outbox)
-        .where(outbox.c.id.in_(sa.select(ready.c.id)))
-        .values(
-            state=state,
-            due_at=now + lease * 1000,
-            attempt=outbox.c.attempt + 1,
-            fence=outbox.c.fence + 1,
-            worker=worker,
-        )
-        .returning(*outbox.c)
-    )
-    rows = sorted(s.execute(deed).mappings(), key=lambda row: (row["lane"], row["seq"], row["id"]))
-    return _claimed(s, rows) if rows else []
-
-
-def _ready(channel: str, now: int, n: int) -> sa.CTE:
-    return (
-        sa.select(outbox.c.id)
-        .where(*_free(channel), outbox.c.due_at <= now)
-        .order_by(outbox.c.lane, outbox.c.due_at, outbox.c.id)
-        .limit(n)
-        .with_for_update(skip_locked=True, of=outbox)
-        .cte("ready")
-    )
-
-
-def _free(channel: str) -> tuple[sa.ColumnElement[bool], ...]:
-    """Unfinished rows of `channel` that wait for no earlier one."""
-    earlier = outbox.alias("earlier")
-    blocked = sa.exists().where(
-        earlier.c.ticket == outbox.c.ticket,
-        earlier.c.channel == outbox.c.channel,
-        earlier.c.state.in_(UNFINISHED),
-        earlier.c.purpose.not_in(UNORDERED),
-        sa.or_(earlier.c.seq < outbox.c.seq, sa.and_(earlier.c.seq == outbox.c.seq, earlier.c.id < outbox.c.id)),
-    )
-    mine = sa.and_(outbox.c.channel == channel, outbox.c.state.in_(UNFINISHED))
-    return (mine, sa.or_(outbox.c.purpose.in_(UNORDERED), ~blocked))
-
-
-def _too_late(s: Connection, channel: str, now: int) -> None:
-    s.execute(
-        sa.update(outbox)
-        .where(outbox.c.channel == channel, outbox.c.state == Stage.WAITING, outbox.c.due_at <= now)
-        .where(outbox.c.not_after <= now)
-        .values(state=move(Stage.WAITING, Fact.TOO_LATE), why="too_late", done_at=now)
-    )
-
-
-def next_due(s: Connection, channel: str) -> int | None:
-    """When the next row that waits for no other is due, ms UTC; None when there is none."""
-    found = s.execute(sa.select(sa.func.min(outbox.c.due_at)).where(*_free(channel))).scalar_one()
-    return None if found is None else int(found)
-
-
-def _claimed(s: Connection, rows: Sequence[RowMapping]) -> list[Claimed]:
-    tickets = _about(s, {row["ticket"] for row in rows if row["ticket"] is not None})
-    contacts = points.sealed(s, {row["contact"] for row in rows if row["contact"] is not None})
-    epoch = int(s.execute(sa.select(meta.c.value).where(meta.c.key == "epoch")).scalar_one_or_none() or 0)
-    return [_hand_out(s, row, tickets.get(row["ticket"]), contacts, epoch) for row in rows]
-
-
-def _hand_out(
-    s: Connection, row: RowMapping, about: RowMapping | None, contacts: Mapping[int, bytes], epoch: int
-) -> Claimed:
-    body = Outbound(
-        id=row["id"],
-        channel=row["channel"],
-        to="",
-        purpose=Purpose(row["purpose"]),
-        ticket=row["ticket"] or 0,
-        message=row["message"],
-        line=row["line"] or (about["line"] if about and about["channel"] == row["channel"] else None),
-        lang=row["lang"],
-        text=row["text"],
-        key=row["key"],
-        facts=_facts(about, row) if about else row["facts"],
-        files=tuple(KeptFile(**kept) for kept in row["files"]),
-        not_after=row["not_after"],
-        in_doubt=row["state"] == Stage.UNKNOWN,
-        attempt=row["attempt"],
-        epoch=epoch,
-        thread=_thread(s, row) if about and row["channel"] == "mail" else row["thread"],
-    )
-    pin_of = (about["pin_key"], row["ticket"]) if about and row["purpose"] == Purpose.RECEIPT else None
-    return Claimed(row["id"], row["fence"], body, _address(row, contacts), pin_of)
-
-
-def _address(row: RowMapping, contacts: Mapping[int, bytes]) -> tuple[str, str, int, bytes] | None:
-    if row["contact"] is not None:
-        return ("contact", "value", row["contact"], contacts[row["contact"]])
-    return ("outbox", "to", row["id"], row["to"]) if row["to"] else None
-
-
-def _about(s: Connection, numbers: set[int]) -> dict[int, RowMapping]:
-    ask = (
-        sa.select(ticket, code.c.value.label("code"), unit.c.names, unit.c.email.label("unit_email"))
-        .join(code, sa.and_(code.c.ticket == ticket.c.id, code.c.kind == "tracking"))
-        .join(unit, sa.and_(unit.c.slug == ticket.c.unit, unit.c.agency == ticket.c.agency), isouter=True)
-        .where(ticket.c.id.in_(numbers))
-    )
-    return {row["id"]: row for row in s.execute(ask).mappings()}
-
-
-def _facts(about: RowMapping, row: RowMapping) -> dict[str, Any]:
-    names = about["names"] or {}
-    return {
-        "code": about["code"],
-        "unit": names.get(row["lang"]) or next(iter(names.values()), about["unit"]),
-        "unit_slug": about["unit"],
-        "unit_email": about["unit_email"],
-        "subject": about["subject"],
-        "kind": about["kind"],
-        "state": about["state"],
-        "at": about["at"],
-        "due_at": about["due_at"],
-        "answered_at": about["answered_at"],
-        **row["facts"],
-    }
-
-
-def _thread(s: Connection, row: RowMapping) -> dict[str, Any]:
-    """Mail's place in its conversation: Message-IDs of both sides in order, and the recipient's participant number."""
-    theirs = sa.select(mail_id.c.at, mail_id.c.id, mail_id.c.value, sa.literal("in").label("way")).where(
-        mail_id.c.ticket == row["ticket"], mail_id.c.value != ""
-    )
-    ours = sa.select(outbox.c.done_at, outbox.c.id, outbox.c.ref, sa.literal("out")).where(
-        outbox.c.ticket == row["ticket"], outbox.c.channel == "mail", outbox.c.ref.is_not(None)
-    )
-    known = list(
-        dict.fromkeys((v, way) for _, _, v, way in sorted(tuple(r) for r in s.execute(theirs.union_all(ours))))
-    )
-    got = [value for value, way in known if way == "in"]
-    told = [value for value, _ in known]
-    answered = got[-1] if got else (told[-1] if told else None)
-    return {
-        **row["thread"],
-        "in_reply_to": answered,
-        "references": [value for value in dict.fromkeys(told) if value != answered][-(REFERENCES - 1) :]
-        + ([answered] if answered else []),
-        "participant": points.participant_of(s, row["ticket"], row["contact"]),
-    }
-
-
-def give_back(s: Connection, claims: Sequence[Claimed], now: int) -> None:
-    """A clean stop: these claims were certainly not tried; they are due at once for whoever comes next."""
-    for claimed in claims:
-        back = sa.case((outbox.c.state == Stage.SENDING, Stage.WAITING.value), else_=outbox.c.state)
-        s.execute(
-            sa.update(outbox)
-            .where(outbox.c.id == claimed.id, outbox.c.fence == claimed.fence)
-            .where(outbox.c.state.in_((Stage.SENDING, Stage.UNKNOWN)))
-            .values(state=back, due_at=now, attempt=outbox.c.attempt - 1, worker=None)
-        )
 
 
 def record(s: Connection, results: Sequence[Result], now: int) -> None:
@@ -321,7 +135,7 @@ def _tell(s: Connection, row: RowMapping, after: Stage, values: Mapping[str, Any
 def _fact(stage: Stage, outcome: Outcome) -> Fact:
     match outcome:
         case Sent():
-            return Fact.FOUND if outcome.found and stage is not Stage.WAITING else Fact.ACCEPTED
+            return Fact.FOUND if outcome.found and stage in (Stage.SENDING, Stage.UNKNOWN) else Fact.ACCEPTED
         case TryLater():
             return Fact.NOT_FOUND if stage is Stage.UNKNOWN else Fact.TRY_LATER
         case Refused():
@@ -346,7 +160,13 @@ def fall_back(s: Connection, row: int, now: int) -> int | None:
         message=lost["message"], contact=point.contact, lang=lost["lang"], text=lost["text"], key=lost["key"],
         facts=lost["facts"], files=[KeptFile(**kept) for kept in lost["files"]], after=row,
     )  # fmt: skip
-    events.add(s, lost["ticket"], "out.fallback", "system", {"outbox": row, "next": number, "channel": point.channel})
+    events.add(
+        s,
+        lost["ticket"],
+        "delivery",
+        "system",
+        {"state": "next", "outbox": row, "next": number, "channel": point.channel},
+    )
     return number
 
 
@@ -445,8 +265,8 @@ def _lock(s: Connection, row: int) -> RowMapping | None:
 def _log(s: Connection, row: RowMapping, after: Stage, why: str, now: int) -> None:
     if row["ticket"] is None:
         return
-    data = {"outbox": row["id"], "channel": row["channel"], "purpose": row["purpose"], "why": why}
-    events.add(s, row["ticket"], f"out.{after}", "system", data)
+    data = {"state": after, "outbox": row["id"], "channel": row["channel"], "purpose": row["purpose"], "why": why}
+    events.add(s, row["ticket"], "delivery", "system", data, at=now)
 
 
 def _plain(kept: KeptFile) -> dict[str, Any]:

@@ -68,6 +68,7 @@ _REPORTS = {
 OUTBOX_MOVES: Final[Mapping[tuple[Stage, Fact], Stage]] = {
     (Stage.WAITING, Fact.CLAIM): Stage.SENDING,
     (Stage.WAITING, Fact.TOO_LATE): Stage.FAILED,
+    (Stage.WAITING, Fact.ACCEPTED): Stage.ACCEPTED,  # a late result: it had been sent after all
     (Stage.SENDING, Fact.ACCEPTED): Stage.ACCEPTED,
     (Stage.SENDING, Fact.FOUND): Stage.ACCEPTED,
     (Stage.SENDING, Fact.TRY_LATER): Stage.WAITING,
@@ -85,6 +86,7 @@ OUTBOX_MOVES: Final[Mapping[tuple[Stage, Fact], Stage]] = {
     (Stage.UNKNOWN, Fact.NOT_FOUND): Stage.WAITING,
     (Stage.UNKNOWN, Fact.REFUSED): Stage.FAILED,
     (Stage.UNKNOWN, Fact.HORIZON): Stage.PARKED,
+    (Stage.PARKED, Fact.ACCEPTED): Stage.ACCEPTED,  # likewise
     **{(dead, Fact.RESEND): Stage.WAITING for dead in DEAD},
     **{(dead, Fact.BY_HAND): Stage.DELIVERED for dead in DEAD},
     (Stage.ACCEPTED, Fact.REPORTED_SENT): Stage.SENT,

@@ -18,6 +18,7 @@ POLL = 2.0  # seconds between looks when nothing rings: another process may have
 BLINK = 0.05  # seconds after a claim that found its rows in other workers' hands
 AT_ONCE = 16  # sends at the same time for a channel that does not say (`at_once`)
 HICCUP = 0.5  # seconds after a failed write to the store before it is tried again
+HOUR = 3600.0  # seconds
 BATCH = 100  # results recorded in one transaction
 
 
@@ -37,6 +38,7 @@ class Worker:
         self._serving: list[asyncio.Task[None]] = []
         self._sending: set[asyncio.Task[None]] = set()
         self._recorder: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._stopping = False
 
     def ring(self) -> None:
@@ -45,6 +47,7 @@ class Worker:
 
     async def start(self) -> None:
         self._recorder = asyncio.create_task(self._record_all(), name="outbox results")
+        self._tidying = asyncio.create_task(self._tidy(), name="outbox tidying")
         self._serving = [
             asyncio.create_task(self._serve(channel), name=f"outbox {key}") for key, channel in self.channels.items()
         ]
@@ -62,9 +65,10 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
         await self._results.join()
-        if self._recorder is not None:
-            self._recorder.cancel()
-            await asyncio.gather(self._recorder, return_exceptions=True)
+        helpers = [task for task in (self._recorder, self._tidying) if task is not None]
+        for task in helpers:
+            task.cancel()
+        await asyncio.gather(*helpers, return_exceptions=True)
 
     async def _serve(self, channel: Channel) -> None:
         room = self._rooms[channel.name]
@@ -121,6 +125,15 @@ class Worker:
         except Exception as fault:
             log.exception("a channel raised while sending", extra={"outbox": claim.id, "channel": channel.name})
             return Unknown(f"raised {type(fault).__name__}")
+
+    async def _tidy(self) -> None:
+        """Once an hour forget reports that no send was ever recorded for."""
+        while True:
+            await asyncio.sleep(HOUR)
+            try:
+                await self.store.write(outbox.forget_reports, self.clock.now())
+            except Exception:
+                log.exception("old reports could not be forgotten")
 
     async def _record_all(self) -> None:
         while True:

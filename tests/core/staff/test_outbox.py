@@ -120,6 +120,16 @@ async def test_a_late_result_under_an_old_fence_counts_only_when_it_was_sent(wor
     assert (kept["state"], kept["ref"]) == ("accepted", "ref-late")
 
 
+async def test_a_late_sent_counts_for_a_row_that_waits_again(world: World):
+    row = await world.put(await world.plant())
+    (old,) = await claim(world)
+    world.clock.advance(LEASE + 1)
+    (new,) = await claim(world)
+    await done(world, new, TryLater("not found", 60))
+    assert await done(world, old, Sent("late")) is Stage.ACCEPTED
+    assert await stage(world, row) == "accepted"
+
+
 async def test_an_unknown_row_not_found_is_tried_again_and_parked_past_its_horizon(world: World):
     row = await world.put(await world.plant())
     (one,) = await claim(world)
@@ -133,7 +143,7 @@ async def test_an_unknown_row_not_found_is_tried_again_and_parked_past_its_horiz
     assert not three.message.in_doubt
     assert await done(world, three, Unknown("no answer", park=True)) is Stage.PARKED
     assert await claim(world) == []
-    events = await world.rows(schema.event, schema.event.c.kind == "out.parked")
+    events = await world.rows(schema.event, schema.event.c.kind == "delivery")
     assert events[0]["data"]["outbox"] == row
 
 
