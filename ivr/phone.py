@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -66,11 +67,16 @@ async def run(options: argparse.Namespace) -> int:
     """`pasokh call`, on a loop whose guest Twisted already is."""
     from twisted.internet import reactor  # late: it is the guest by now
 
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
     try:
         return await call(
             options.uri, options.keys, options.say, options.hear, reactor=reactor, caller=options.caller,
             user=options.user, password=os.environ.get("PASOKH_CALL_PASSWORD"), ring=options.ring, stay=options.stay,
         )  # fmt: skip
+    except asyncio.CancelledError:  # Ctrl-C or SIGTERM: it has hung up by now
+        return NOT_REACHED
     except (ValueError, OSError) as fault:
         print(f"pasokh call: {fault}", file=sys.stderr)
         return WRONG
