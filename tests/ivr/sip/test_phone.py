@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import signal
+import sys
 import wave
 
 import numpy as np
@@ -117,3 +119,28 @@ def test_wrong_keys_are_named(keys, words):
 async def test_a_wrong_address_is_a_clear_error(reactor, uri):
     with pytest.raises(ValueError):
         await phone.call(uri, reactor=reactor, tell=lambda words: None)
+
+
+async def test_the_command_hangs_up_and_keeps_what_it_heard_when_told_to_end(reactor, tmp_path):
+    async with office(reactor, tmp_path) as (line, events):
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-u", "-m", "gateway", "call", f"sip:1888@127.0.0.1:{line.port}", "--keys", "5,,,,,,,,,",
+            "--hear", str(tmp_path / "out.wav"), stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            await until(lambda: Pressed("5") in events, 30)
+            child.send_signal(signal.SIGTERM)
+            said, _ = await asyncio.wait_for(child.communicate(), 10)
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        assert child.returncode == phone.NOT_REACHED and b"pressing 5" in said
+        await until(lambda: events[-1] == HungUp("caller"))
+    assert (tmp_path / "out.wav").stat().st_size > 44
+
+
+async def test_a_file_that_is_no_sound_is_a_clear_error(reactor, tmp_path):
+    (tmp_path / "say.wav").write_text("سلام")
+    with pytest.raises(ValueError, match="--say"):
+        await phone.call("sip:1@127.0.0.1:9", "1", tmp_path / "say.wav", reactor=reactor, tell=lambda words: None)
