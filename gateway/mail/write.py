@@ -12,6 +12,7 @@ from email.utils import formatdate
 from gateway.mail import headers
 
 CODE = re.compile(r"(?<![\d-])(\d{3}-\d{4}-\d{4}|https?://[^\s<>\"&]+)(?![\d-])")
+TRACKING = re.compile(r"(?<![\d-])\d{3}-\d{4}-\d{4}(?![\d-])")
 STYLE = "font-family:Vazirmatn,Tahoma,sans-serif;font-size:15px;line-height:1.9"
 UTF8 = "utf-8''"  # RFC 2231: charset, no language
 RIGHT_TO_LEFT = ("fa", "ar", "ckb", "ur")
@@ -69,7 +70,8 @@ def _body(draft: Draft) -> bytes:
 
 
 def _plain(draft: Draft) -> str:
-    return "\n".join(draft.lines) + "\n"
+    """Codes isolated from left to right: behind Persian letters a reader would see the groups turned round."""
+    return TRACKING.sub("\u2066\\g<0>\u2069", "\n".join(draft.lines)) + "\n"
 
 
 def _html(draft: Draft) -> str:

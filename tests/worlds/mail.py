@@ -233,15 +233,19 @@ def incoming(content: bytes, address: str, envelope_from: str) -> Letter:
         from_=str(letter["From"] or ""),
         to=address,
         subject=str(letter["Subject"] or ""),
-        text=str(plain.get_content()) if plain else "",
+        text=_content(plain),
         in_reply_to=str(letter["In-Reply-To"]).strip() if letter["In-Reply-To"] else None,
         references=str(letter["References"] or "").split(),
         headers={name: str(value) for name, value in letter.items()},
         at=int(time.time() * 1000),
         way="in",
-        html=str(rich.get_content()) if rich else "",
+        html=_content(rich),
         envelope_from=envelope_from,
     )
+
+
+def _content(part: Any) -> str:
+    return str(part.get_content()).replace("\r\n", "\n") if part else ""
 
 
 def outgoing(
