@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 
-from core import cipher, events
+from core import cipher, events, sets
 from core.channels import Receipt
 from core.model import State
 from core.prepared import Prepared, Row
@@ -65,7 +65,7 @@ def note_seen(s: Connection, items: Iterable[Prepared], about: int | None = None
         }
         for item in sorted(items, key=Prepared.key)
     ]  # fmt: skip
-    s.execute(_SEEN[s.dialect.name], rows)
+    sets.insert(s, seen, rows, unless_there=True)
 
 
 def look(s: Connection, items: Sequence[Prepared]) -> dict[tuple[str, bytes], list[Any]]:
@@ -106,14 +106,22 @@ def contacts(s: Connection, wanted: Sequence[Row]) -> dict[tuple[str, bytes], in
     rows = {(row["kind"], row["blind"]): row for row in sorted(wanted, key=lambda r: r["proven_at"] or 0)}
     known = _known(s, rows)
     missing = [rows[key] for key in sorted(rows.keys() - known.keys())]
-    if missing:
-        s.execute(_CONTACT[s.dialect.name], missing)
-        known |= _known(s, {(row["kind"], row["blind"]): row for row in missing})
-    proven = [key for key in sorted(rows) if rows[key]["proven_at"] and known[key].proven_at is None]
+    proven = [key for key in sorted(known) if rows[key]["proven_at"] and known[key].proven_at is None]
     for key in proven:
         proof = {"proven_at": rows[key]["proven_at"], "proven_by": rows[key]["proven_by"]}
         s.execute(sa.update(contact).where(contact.c.id == known[key].id).values(proof))
-    return {key: row.id for key, row in known.items()}
+    numbers = {key: row.id for key, row in known.items()}
+    if missing:
+        numbers |= _made(s, missing)
+    return numbers
+
+
+def _made(s: Connection, missing: Sequence[Row]) -> dict[tuple[str, bytes], int]:
+    """Insert contact points; of those that another transaction made meanwhile, its ids."""
+    if sets.insert(s, contact, missing, unless_there=True) == len(missing):
+        return {(row["kind"], row["blind"]): row["id"] for row in missing}
+    found = _known(s, {(row["kind"], row["blind"]): row for row in missing})
+    return {key: row.id for key, row in found.items()}
 
 
 def _sort_out(s: Connection, items: Sequence[Prepared]) -> tuple[dict[int, int], set[int], set[int]]:
@@ -176,27 +184,23 @@ def link_contacts(s: Connection, items: Sequence[Prepared]) -> None:
 
 def _insert(s: Connection, items: Sequence[Prepared]) -> None:
     pos = events.pos(s)
-    s.execute(_TICKET, [item.ticket for item in items])
-    s.execute(
-        _CODE,
-        [
-            {"id": item.number, "agency": AGENCY, "at": item.at, "value": item.code, "ticket": item.number}
-            for item in items
-        ],
-    )
-    s.execute(_MESSAGE, [item.message for item in items])
-    s.execute(_EVENT, [item.event | {"pos": pos} for item in items])
+    codes = [
+        {"id": item.number, "agency": AGENCY, "at": item.at, "value": item.code, "ticket": item.number}
+        for item in items
+    ]  # fmt: skip
     for table, rows in (
-        (_RAW, [item.raw for item in items if item.raw is not None]),
-        (_FILE, list(chain.from_iterable(item.files for item in items))),
-        (_OUTBOX, [item.outbox for item in items if item.outbox is not None]),
-        (_PARTICIPANT, [item.participant for item in items if item.participant is not None]),
+        (ticket, [item.ticket for item in items]),
+        (code, codes),
+        (message, [item.message for item in items]),
+        (event, [item.event | {"pos": pos} for item in items]),
+        (raw, [item.raw for item in items if item.raw is not None]),
+        (file, list(chain.from_iterable(item.files for item in items))),
+        (outbox, [item.outbox for item in items if item.outbox is not None]),
+        (participant, [item.participant for item in items if item.participant is not None]),
+        (mail_id, [item.mail for item in items if item.mail is not None]),
     ):
         if rows:
-            s.execute(table, rows)
-    mails = [item.mail for item in items if item.mail is not None]
-    if mails:
-        s.execute(_MAIL[s.dialect.name], mails)
+            sets.insert(s, table, rows, unless_there=table is mail_id)
 
 
 def _receipt(item: Prepared, same_id: bool) -> Receipt:
@@ -226,23 +230,3 @@ _LOOK_ARRAY = _LOOKED.where(seen.c.ref == sa.any_(sa.bindparam("refs", type_=_BY
 _FOUND = sa.select(contact.c.id, contact.c.kind, contact.c.blind, contact.c.proven_at).where(contact.c.agency == AGENCY)
 _KNOWN = _FOUND.where(contact.c.blind.in_(sa.bindparam("blinds", expanding=True)))
 _KNOWN_ARRAY = _FOUND.where(contact.c.blind == sa.any_(sa.bindparam("blinds", type_=_BYTES)))
-_SEEN = {
-    "sqlite": sqlite.insert(seen).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(seen).on_conflict_do_nothing(),
-}
-_CONTACT = {
-    "sqlite": sqlite.insert(contact).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(contact).on_conflict_do_nothing(),
-}
-_MAIL = {
-    "sqlite": sqlite.insert(mail_id).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(mail_id).on_conflict_do_nothing(),
-}
-_TICKET = sa.insert(ticket)
-_CODE = sa.insert(code)
-_MESSAGE = sa.insert(message)
-_EVENT = sa.insert(event)
-_RAW = sa.insert(raw)
-_FILE = sa.insert(file)
-_OUTBOX = sa.insert(outbox)
-_PARTICIPANT = sa.insert(participant)
