@@ -25,7 +25,13 @@ DAYS = 86_400_000  #: ms
 LATE = 30 * DAYS  #: after an answer it is too late to object; after closing a word opens a new ticket
 TOP = 2  #: the level of the oversight; past it the refusal names the outside body
 HOLDS = (Trust.PASS, Trust.UNJUDGED)
-ACKS = {Act.ADD: "added", Act.NEW: "added", Act.ACCEPT: "accepted", Act.OBJECT: "objected"}
+ACKS = {
+    Act.ADD: "added",
+    Act.NEW: "added",
+    Act.ACCEPT: "accepted",
+    Act.OBJECT: "objected",
+    Act.WITHDRAW: "withdrawn",
+}
 EVENTS = {Act.ACCEPT: "accept", Act.WITHDRAW: "withdraw"}
 BESIDE, OTHER = "beside", "other_number"  #: marks: for staff to accept or split; from somebody else's number
 

@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 
 import requests
 
+from core import codes
+from core.text import digits
+
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
@@ -153,8 +156,10 @@ class Browser:
         return Page(self.session.post(self.base + path, data=fields, headers={"Origin": self.base}))
 
     def submit(self, page: Page, path: str, **fields: Any) -> Page:
-        """Fill the form of `page` for `path` and press its button."""
-        return self.post(path, **{**page.form(path), **fields})
+        """Fill the form of `page` for `path` and press its button; multipart, as every browser can."""
+        values = {**page.form(path), **fields}
+        parts = [(name, (None, value)) for name, value in values.items()]
+        return Page(self.session.post(self.base + path, files=parts, headers={"Origin": self.base}))
 
 
 class Operator(Browser):
@@ -172,9 +177,9 @@ class Operator(Browser):
         """The id of the ticket with this code, in the queue of new ones or of all."""
         for view in ("new", "all"):
             page = self.get(f"/console/queue?view={view}")
-            shown = f"{code[:3]}-{code[3:7]}-{code[7:]}"
+            shown = codes.show(code)
             for row in re.findall(r"<tr\b.*?</tr>|<li\b.*?</li>", page.html, flags=re.S):
-                if code in row or shown in row:
+                if shown in digits(row):
                     found = re.search(r"/console/t/(\d+)", row)
                     assert found, row
                     return int(found.group(1))
@@ -182,21 +187,19 @@ class Operator(Browser):
 
     def reply(self, ticket: int, words: str) -> Page:
         page = self.get(f"/console/t/{ticket}")
-        return self.submit(page, f"/console/t/{ticket}/reply", text=words, then="answered")
+        done = self.submit(page, f"/console/t/{ticket}/reply", text=words, way="reply", then="answered")
+        assert done.status == 200, done.text[:1000]
+        return done
 
 
 def code_in(text: str) -> str:
     """The first tracking code of a text, as 11 ASCII digits."""
-    from core import codes
-
     found = codes.find(text)
     assert found, text
     return found[0]
 
 
 def pin_in(text: str, word: str = "رمز") -> str:
-    from core.text import digits
-
     found = re.search(rf"{word}\D{{0,40}}(\d{{4}})(?!\d)", digits(text))
     assert found, text
     return found.group(1)

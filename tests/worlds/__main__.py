@@ -44,7 +44,7 @@ async def run(options: argparse.Namespace) -> None:
     await _told()
     for runner in runners:
         await runner.cleanup()
-    await mailbox.close()
+    await mailbox.stop()
     await network.close()
 
 
