@@ -122,7 +122,7 @@ class MailChannel:
         if receive.is_report(book, envelope) is not None:
             return _taken(await self._door.raw("mail", receive.reference(raw), raw, "report"))
         mail = await self._pool.read(raw, line.charset, self._ours)
-        files = await receive.keep_files(self._door, mail)
+        files, mail = await receive.keep_files(self._door, mail)
         raw_key = await receive.keep_raw(self._door, raw)
         message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(line))
         if receive.strong_without_thread(message):
@@ -240,8 +240,8 @@ def _taken(number: int) -> smtp.Reply:
 
 
 def _bare(message: Inbound) -> Inbound:
-    """What is left when fields were refused: the raw letter, its sender's word and its recipients."""
-    return replace(message, text="", subject=None, name=None, quoted=None, hints=(), contact=None, unreadable=True)
+    """What is left when fields were refused: the raw letter, its sender and recipients, for a person to read."""
+    return replace(message, text="", subject=None, name=None, quoted=None, hints=(), unreadable=True)
 
 
 async def _file(read: ReadFile, kept: KeptFile) -> tuple[str, str, bytes]:

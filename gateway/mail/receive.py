@@ -6,9 +6,10 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.channels import Auto, Contact, ContactKind, Door, Inbound, KeptFile, Trust
+from core.errors import WrongInput
 from gateway.mail import address, automail, marks, mime, smtp, thread, trust
 from gateway.mail.address import Keys, Token
 from gateway.mail.mime import Mail
@@ -106,13 +107,18 @@ def inbound(
     )
 
 
-async def keep_files(door: Door, mail: Mail) -> list[KeptFile]:
-    """Each file kept under its hash, with the name the letter gave it."""
+async def keep_files(door: Door, mail: Mail) -> tuple[list[KeptFile], Mail]:
+    """Each file kept under its hash, with the name the letter gave it; what the door refuses is a defect."""
     kept = []
     for file in mail.files:
-        found = await door.keep(file.data, file.name)
+        try:
+            found = await door.keep(file.data, file.name)
+        except WrongInput as error:
+            log.warning("a file was not kept", extra={"word": error.word, "size": len(file.data)})
+            mail = replace(mail, defects=(*mail.defects, "file_refused"))
+            continue
         kept.append(KeptFile(found.key, file.name, found.type or file.type, found.size, found.seconds))
-    return kept
+    return kept, mail
 
 
 async def keep_raw(door: Door, raw: bytes) -> str | None:
