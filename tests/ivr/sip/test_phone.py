@@ -124,7 +124,7 @@ async def test_a_wrong_address_is_a_clear_error(reactor, uri):
 async def test_the_command_hangs_up_and_keeps_what_it_heard_when_told_to_end(reactor, tmp_path):
     async with office(reactor, tmp_path) as (line, events):
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-u", "-m", "gateway", "call", f"sip:1888@127.0.0.1:{line.port}", "--keys", "5,,,,,,,,,",
+            sys.executable, "-u", "-m", "gateway", "call", f"sip:1888@127.0.0.1:{line.port}", "--keys", ",5,,,,,,,,",
             "--hear", str(tmp_path / "out.wav"), stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         try:
