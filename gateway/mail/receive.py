@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from core.channels import Auto, Contact, ContactKind, Door, Inbound, KeptFile, Trust
+from core.channels import Auto, Contact, ContactKind, Door, HintKind, Inbound, KeptFile, Trust
 from core.errors import WrongInput
 from gateway.mail import address, automail, marks, mime, smtp, thread, trust
 from gateway.mail.address import Keys, Token
@@ -137,7 +137,8 @@ def is_report(book: Book, envelope: smtp.Envelope) -> Token | None:
 
 def strong_without_thread(message: Inbound) -> bool:
     """A robot's letter that belongs to nothing: listed, no ticket by itself."""
-    return message.auto is Auto.STRONG and not message.hints
+    ours = {HintKind.TICKET, HintKind.OWN_ID}
+    return message.auto is Auto.STRONG and not any(hint.kind in ours for hint in message.hints)
 
 
 async def _pieces(raw: bytes) -> AsyncIterator[bytes]:
