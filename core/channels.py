@@ -276,7 +276,10 @@ class Drawer(Protocol):
 class Door(Protocol):
     """All a channel may ask of core. Safe to call again after a time-out."""
 
-    drawer: Drawer
+    @property
+    def drawer(self) -> Drawer:
+        """The channel's small durable scratch."""
+        ...
 
     async def take(self, message: Inbound) -> Receipt:
         """Store once, route, and return the receipt after commit. Raises Busy, WrongInput, NotFound (act on an

@@ -1,4 +1,4 @@
-"""The command line: `pasokh demo | serve | check | migrate | route | call | bench`. Only argument reading lives here."""
+"""The command line: `pasokh demo | serve | check | migrate | route | call | bench`. It only reads arguments."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _demo(commands: Any) -> None:
         ("world", 8081, "handset and mailbox pages"),
     ):
         parser.add_argument(f"--{name}", type=int, default=port, help=f"{what}: port (default {port}, 0 = any free)")
-    parser.add_argument("--rtp", type=_range, default=(20000, 20999), metavar="A-B", help="RTP ports (20000-20999)")
+    parser.add_argument("--rtp", type=_range, default="20000-20999", metavar="A-B", help="RTP ports (20000-20999; 0 = any free)")
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, nothing else")
     parser.add_argument("--database", help="PostgreSQL URL instead of SQLite in the folder")
 
@@ -98,11 +98,13 @@ def _site(parser: Any) -> None:
     parser.add_argument("--config", type=Path, help="folder of the site's own files, laid over the shipped ones")
 
 
-def _range(text: str) -> tuple[int, int]:
+def _range(text: str) -> str:
+    if text == "0":
+        return text
     first, _, last = text.partition("-")
     if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no range of ports like 20000-20999")
-    return int(first), int(last)
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of ports like 20000-20999, nor 0")
+    return text
 
 
 # ---------------------------------------------------------------- running

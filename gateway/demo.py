@@ -145,7 +145,6 @@ def _on_loopback(
     folder: Path,
 ) -> Config:
     """The sample agency's lines at the chosen ports, with the made-up world as provider and relay."""
-    first, last = options.rtp
     relay_host, _, relay_port = world["smtp"].rpartition(":")
     here = [{"name": "loopback", "allow": ["127.0.0.0/8"], "asserts_identity": False}]
     changes: dict[str, dict[str, Any]] = {
@@ -162,7 +161,7 @@ def _on_loopback(
             "relay_host": relay_host,
             "relay_port": int(relay_port),
         },
-        "phone.line.main": {"bind": [f"udp:127.0.0.1:{ports['sip']}"], "rtp": f"{first}-{last}", "peer": here},
+        "phone.line.main": {"bind": [f"udp:127.0.0.1:{ports['sip']}"], "rtp": options.rtp, "peer": here},
     }
     moved = wiring.moved(site, changes)
     listen = replace(site.settings.web, bind="127.0.0.1", port=ports["web"])

@@ -33,6 +33,11 @@ def guest(loop: asyncio.AbstractEventLoop) -> Any:
     return _guest
 
 
+def current() -> Any:
+    """The guest, once there is one; None for those who only look at the configuration."""
+    return _guest
+
+
 def stop_guest() -> None:
     """Stop Twisted's threads; its ports are closed one by one by those who opened them.
 

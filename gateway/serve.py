@@ -35,8 +35,9 @@ async def run(options: argparse.Namespace) -> int:
 
 
 def check(folder: Path | None) -> list[Fault]:
-    """Every check there is, without starting anything."""
-    return check_files(SEEDS, folder)
+    """Every check there is, without starting anything: the files, then each channel's own tables and menus."""
+    faults = check_files(SEEDS, folder)
+    return faults or wiring.check_channels(wiring.site(folder))
 
 
 def explain_route(folder: Path | None, text: str, channel: str, to: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import ipaddress
 import logging
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web as aiohttp_web
 
 import config as configuration
+from config.faults import Fault
 from config.values import Config
 from core import files as kept_files
 from core import intake, jalali, office, seed, store
@@ -97,7 +98,7 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     await seed.seed(opened, config)
     files = kept_files.Files(folder / "files", ring, opened)
     door = intake.Desk(opened, config, ring, files, clock, throttle, opened.doorbell.ring)
-    channels = _channels(config, folder, ring, files, clock)
+    channels = _channels(config, folder, files.read, clock)
     worker = Worker(opened, channels, ring, clock)
     await worker.start()
     parts.add("worker", worker.stop)
@@ -106,6 +107,21 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
         await _start_channel(channel, door, parts)
     loop.freeze()
     return System(config, opened, door, channels, worker, port)
+
+
+def check_channels(config: Config) -> list[Fault]:
+    """Make every channel without starting it; the faults of their tables and menus."""
+    faults: list[Fault] = []
+    with tempfile.TemporaryDirectory() as name:
+        for channel, load in registry.makers().items():
+            lines = config.lines.get(channel, {})
+            try:
+                load()(_gear(channel, lines, config, Path(name), None, SystemClock()))
+            except configuration.Faults as error:
+                faults += error.faults
+            except LookupError as error:
+                faults.append(config.documents["lines.toml"].at(channel).fault("unknown-provider", str(error)))
+    return faults
 
 
 def _keyring(path: Path) -> Keyring:
@@ -119,13 +135,13 @@ async def _store(database: str | None, clock: SystemClock, folder: Path, ring: K
         raise CannotStart(str(error)) from None
 
 
-def _channels(config: Config, folder: Path, ring: Keyring, files: Any, clock: SystemClock) -> dict[str, Channel]:
+def _channels(config: Config, folder: Path, read: Any, clock: SystemClock) -> dict[str, Channel]:
     """Every channel of the registry that has lines (web and desk need none)."""
     made: dict[str, Channel] = {}
     for name, load in registry.makers().items():
         lines = config.lines.get(name, {})
         if lines or name in ("web", "desk"):
-            made[name] = _make(name, load, _gear(name, lines, config, folder, ring, files, clock))
+            made[name] = _make(name, load, _gear(name, lines, config, folder, read, clock))
     return made
 
 
@@ -138,7 +154,7 @@ def _make(name: str, load: Any, gear: Gear) -> Channel:
 
 
 def _gear(
-    name: str, lines: Mapping[str, Any], config: Config, folder: Path, ring: Keyring, files: Any, clock: SystemClock
+    name: str, lines: Mapping[str, Any], config: Config, folder: Path, read: Any, clock: SystemClock
 ) -> Gear:
     own = folder / name
     own.mkdir(parents=True, exist_ok=True)
@@ -148,14 +164,14 @@ def _gear(
         lines=lines,
         say=config.texts,
         folder=str(own),
-        reactor=loop.guest(asyncio.get_running_loop()),
+        reactor=loop.current(),
         clock=clock,
         agency={"name": dict(agency.name), "url": agency.url, "zone": agency.zone, "domain": agency.domain},
         extra={
             "where": config.documents["lines.toml"].at(name),
             "units": {unit.slug: config.units.address(unit.slug) for unit in config.units},
-            "read": files.read,
-            "read_file": files.read,
+            "read": read,
+            "read_file": read,
             "menus_folder": str(config.menus_folder),
             "prompts": str(config.prompts_folder),
             "hours": _hours(config),

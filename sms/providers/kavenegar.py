@@ -52,14 +52,27 @@ class Kavenegar:
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         self.name = name
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix=f"sms-{name}")
-        key = Path(settings.key_file).read_text().strip()
-        self._client = Client(key, settings.host, settings.ca_file, settings.workers)
+        self._settings = settings
+        self._made: Client | None = None
 
     async def start(self) -> None:
-        """Nothing to open: calls are made one by one."""
+        """Read the key; calls are made one by one. Raises OSError naming the file."""
+        self._made = await asyncio.to_thread(self._make)
+
+    def _make(self) -> Client:
+        chosen = self._settings
+        key = Path(chosen.key_file).read_text().strip()
+        return Client(key, chosen.host, chosen.ca_file, chosen.workers)
+
+    @property
+    def _client(self) -> Client:
+        if self._made is None:
+            raise base.LinePaused("not started")
+        return self._made
 
     async def stop(self, drain: float) -> None:
-        self._client.close()
+        if self._made is not None:
+            self._made.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     # ---- out

@@ -50,5 +50,6 @@ async def provider(network: world.Network, tmp_path: Path) -> AsyncIterator[Kave
     key = tmp_path / "key"
     key.write_text("made-up-key\n")
     made = Kavenegar("k", ProviderSettings("kavenegar", str(key), network.host, str(network.authority)))
+    await made.start()
     yield made
     await made.stop(0)

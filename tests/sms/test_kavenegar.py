@@ -72,6 +72,7 @@ async def test_no_server_is_certainly_not_sent_and_no_error_holds_the_key(tmp_pa
     key = tmp_path / "other"
     key.write_text("very-secret-key")
     made = Kavenegar("k", ProviderSettings("kavenegar", str(key), "127.0.0.1:1", str(network.authority)))
+    await made.start()
     (outcome,) = await made.send([text(1)])
     await made.stop(0)
     assert isinstance(outcome, Rejected)
