@@ -131,8 +131,8 @@ class _Haystack:
     """The words of a text, folded once, with compounds both joined and cut."""
 
     def __init__(self, text: str) -> None:
-        readings = {text, text.replace(persian.ZWNJ, "")}
-        self._lines = "\n".join(f" {' '.join(persian.words(reading))} " for reading in readings)
+        joined, cut = persian.readings(text)
+        self._lines = f" {' '.join(joined)} " if joined is cut else f" {' '.join(joined)} \n {' '.join(cut)} "
 
     def has(self, phrase: str) -> bool:
         return _wanted(phrase) in self._lines

@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 ZWNJ = "\u200c"
+_JOINT = "\x1f"  # stands for ZWNJ while folding, which drops it
 _LETTERS = str.maketrans({"ي": "ی", "ى": "ی", "ك": "ک"})
 _PRESENTED = re.compile(r"[\ufb50-\ufdff\ufe70-\ufefe]+")
 _OUT = re.compile(
@@ -72,6 +73,13 @@ def fold(text: str) -> str:
 def words(text: str) -> list[str]:
     """Folded words, cut at blanks, punctuation and ZWNJ."""
     return _WORD.findall(_fold(_opened(text).replace(ZWNJ, " ")))
+
+
+def readings(text: str) -> tuple[list[str], list[str]]:
+    """Folded words with compounds joined at their ZWNJ, and with them cut there."""
+    folded = _fold(_opened(text).replace(ZWNJ, _JOINT))
+    cut = _WORD.findall(folded)
+    return (_WORD.findall(folded.replace(_JOINT, "")), cut) if _JOINT in folded else (cut, cut)
 
 
 def index_text(text: str) -> str:
