@@ -148,8 +148,10 @@ class _Stub:
 
 
 async def _serve(kind: str, folder: Path) -> None:
-    from gateway import supervise, wiring
+    from gateway import loop, supervise, wiring
     from gateway.mail import channel as mail
+
+    loop.guest(asyncio.get_running_loop())
 
     if kind != "full":
         mail.Pool = lambda workers: _Stub()  # type: ignore[assignment,misc]
