@@ -88,7 +88,7 @@ def page(visit: Visit, failure: Failure) -> web.Response:
 
 
 def _visit(request: web.Request) -> Visit:
-    found = request.get(VISIT)
+    found: Visit | None = request.get(VISIT)
     if found is not None:
         return found
     site = request.app[SITE]

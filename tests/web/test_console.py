@@ -176,12 +176,9 @@ async def test_a_deed_with_wrong_input_changes_nothing(site: Site, deed: str, fi
     before = await browser.get(f"/console/t/{number}")
     refused = await browser.submit(before, f"/console/t/{number}/{deed}", **fields)
     assert refused.status == 422
-    assert "console-nothing" not in refused.html
     assert 'role="alert"' in refused.html
-    after = await browser.get(f"/console/t/{number}")
-    assert (
-        after.fields(f"/console/t/{number}/reply")["version"] == before.fields(f"/console/t/{number}/reply")["version"]
-    )
+    form = f"/console/t/{number}/reply"
+    assert (await browser.get(f"/console/t/{number}")).fields(form)["version"] == before.fields(form)["version"]
 
 
 async def test_another_units_ticket_is_not_there(site: Site):

@@ -11,6 +11,9 @@ from core.text import digits
 from tests.web.conftest import Browser, Page, Site
 
 TEXT = "سه هفته است که پاسخ نامهٔ من داده نشده است."
+# aiohttp reads a part whose boundary falls between two chunks by a call of its own that it calls deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:unread_data")
+
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 200
 
 

@@ -41,6 +41,8 @@ async def send(visit: Visit) -> web.StreamResponse:
     read, own = forms.read(new.Message, visit.form), forms.read(WalkIn, visit.form)
     errors = {**(read.errors if isinstance(read, Bad) else new.rules(visit, read, kept))}
     errors |= own.errors if isinstance(own, Bad) else _rules(visit, own)
+    if not visit.form.get("text").strip() and not new.spoken(kept):
+        errors["text"] = "empty"
     if visit.form.faults:
         errors["files"] = visit.form.faults[0]
     if errors or isinstance(read, Bad) or isinstance(own, Bad):

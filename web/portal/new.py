@@ -22,6 +22,7 @@ from web.visit import Visit
 KINDS = ("complaint", "criticism", "suggestion", "request", "thanks")
 WAYS = ("here", "sms", "phone", "mail")
 KEPT_LIFE = 24 * 3600 * 1000  # ms a list of kept files holds
+SUBJECT = 70  # characters
 MAX_FILES = uploads.Limits().many
 
 
@@ -58,6 +59,8 @@ async def send(visit: Visit) -> web.StreamResponse:
         return _form(visit, forms.echo(Message, visit.form), {}, kept, 200)
     read = forms.read(Message, visit.form)
     errors = dict(read.errors) if isinstance(read, Bad) else rules(visit, read, kept)
+    if not visit.form.get("text").strip() and not spoken(kept):
+        errors["text"] = "empty"
     if visit.form.faults:
         errors["files"] = visit.form.faults[0]
     if errors or isinstance(read, Bad):
@@ -102,7 +105,7 @@ def rules(visit: Visit, message: Message, kept: Sequence[KeptFile]) -> dict[str,
     """What one field asks of another, and what must be known here."""
     agency = visit.site.agency
     faults: dict[str, str] = {}
-    if not message.text and not any(one.type.startswith("audio/") for one in kept):
+    if not message.text and not spoken(kept):
         faults["text"] = "empty"
     needed = {"sms": "phone", "phone": "phone", "mail": "mail"}.get(message.answer_by)
     if needed and getattr(message, needed) is None:
@@ -116,6 +119,11 @@ def rules(visit: Visit, message: Message, kept: Sequence[KeptFile]) -> dict[str,
     return faults
 
 
+def spoken(kept: Sequence[KeptFile]) -> bool:
+    """Is there a voice message, which may stand in for words?"""
+    return any(one.type.startswith("audio/") for one in kept)
+
+
 def inbound_of(visit: Visit, message: Message, kept: Sequence[KeptFile], channel: str = "web") -> Inbound:
     """The form as the door takes it."""
     manager = visit.site.agency.managers.get(message.manager or "")
@@ -126,6 +134,7 @@ def inbound_of(visit: Visit, message: Message, kept: Sequence[KeptFile], channel
         kind=Kind(message.kind),
         contact=contact_of(message),
         name=message.name,
+        subject=subject_of(message.text),
         to=(manager.mail,) if manager and manager.mail else (),
         lang=visit.lang,
         unit=message.unit or (manager.unit if manager else None),
@@ -135,6 +144,12 @@ def inbound_of(visit: Visit, message: Message, kept: Sequence[KeptFile], channel
         answer_to=contact_of(message),
         files=kept,
     )
+
+
+def subject_of(words: str) -> str | None:
+    """The first words of a message, as its line in a list."""
+    line = " ".join(words.split())
+    return (line if len(line) <= SUBJECT else line[:SUBJECT].rsplit(" ", 1)[0] + "…") or None
 
 
 def channel_of(answer_by: str) -> str:
