@@ -17,9 +17,9 @@ _BIDI = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 class Marks:
     """All languages together: a citizen's program need not speak the citizen's language."""
 
-    attribution: tuple[re.Pattern[str], ...]
-    original: tuple[re.Pattern[str], ...]
-    forwarded: tuple[re.Pattern[str], ...]
+    attribution: re.Pattern[str]
+    original: re.Pattern[str]
+    forwarded: re.Pattern[str]
     fields: frozenset[str]  #: labels of quoted header lines, plain
     subjects: tuple[str, ...]  #: of automatic mail, plain
 
@@ -37,8 +37,9 @@ def read(path: Path = SHIPPED) -> Marks:
     """Raises ValueError (with the file's name) for a pattern that does not compile."""
     languages = tomllib.loads(path.read_text("utf-8")).values()
 
-    def patterns(name: str) -> tuple[re.Pattern[str], ...]:
-        return tuple(_compile(p, path) for language in languages for p in language[name])
+    def patterns(name: str) -> re.Pattern[str]:
+        each = [_checked(p, path) for language in languages for p in language[name]]
+        return re.compile("|".join(f"(?:{p})" for p in each), re.IGNORECASE)
 
     def words(name: str) -> list[str]:
         return [plain(w).lower() for language in languages for w in language[name]]
@@ -49,8 +50,9 @@ def read(path: Path = SHIPPED) -> Marks:
     )  # fmt: skip
 
 
-def _compile(pattern: str, path: Path) -> re.Pattern[str]:
+def _checked(pattern: str, path: Path) -> str:
     try:
-        return re.compile(plain(pattern), re.IGNORECASE)
+        re.compile(plain(pattern))
     except re.error as error:
         raise ValueError(f"{path.name}: {pattern}: {error}") from None
+    return plain(pattern)

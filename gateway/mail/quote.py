@@ -47,9 +47,9 @@ def _cut(bare: list[str], marks: Marks, ours: tuple[str, ...]) -> tuple[int, str
             continue
         if any(word and word in line for word in own):
             return _attribution_above(bare, at, marks), "ours"
-        if any(p.search(line) for p in marks.forwarded):
+        if marks.forwarded.search(line):
             return len(bare), ""
-        if any(p.search(line) for p in marks.original):
+        if marks.original.search(line):
             if _is_rule(line) and _labels(bare, at + 1, marks) < 3:
                 continue
             return at, "original"
@@ -66,6 +66,8 @@ def _is_rule(line: str) -> bool:
 
 def _labels(bare: list[str], at: int, marks: Marks) -> int:
     """How many of the lines from `at` on are header labels, all together."""
+    if at >= len(bare) or ":" not in bare[at]:
+        return 0
     count = 0
     for line in bare[at : at + 8]:
         found = LABEL.match(line)
@@ -74,18 +76,20 @@ def _labels(bare: list[str], at: int, marks: Marks) -> int:
                 break
             continue
         count += 1
-    first = LABEL.match(bare[at]) if at < len(bare) else None
+    first = LABEL.match(bare[at])
     return count if first and first[1].strip().lower() in marks.fields else 0
 
 
 def _attribution(bare: list[str], at: int, marks: Marks) -> int:
     """How many lines, at most three, «در … نوشت:» takes from here on; 0 when it is none."""
+    if not any(line.endswith(":") for line in bare[at : at + 3]) and not _quote_follows(bare, at):
+        return 0
     joined = ""
     for count, line in enumerate(bare[at : at + 3], 1):
         if not line or line.startswith(">"):
             return 0
         joined = f"{joined} {line}".strip()
-        if any(p.match(joined) for p in marks.attribution):
+        if marks.attribution.match(joined):
             return count if joined.endswith(":") or _quote_follows(bare, at) else 0
     return 0
 

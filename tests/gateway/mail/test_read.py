@@ -46,6 +46,16 @@ def test_when_nothing_new_is_left_all_is_shown():
     assert "تنها نقل قول" in split.new and not split.quoted
 
 
+@given(
+    st.lists(st.sampled_from(["> x", "سلام", "", "_" * 30, "From: a", "به: ب", "در x نوشت:", OURS[0], "wrote:", "--"]))
+)
+@settings(max_examples=200, deadline=None)
+def test_no_line_is_lost_or_made_up_by_folding(lines):
+    text = "\n".join(lines)
+    split = quote.split(text, "", marks.read(), OURS)
+    assert sorted(w for w in f"{split.new}\n{split.quoted}".split()) == sorted(text.split())
+
+
 def test_a_forward_is_content():
     text = "لطفاً ببینید\n---------- Forwarded message ---------\nFrom: x@y.ir\nDate: d\nSubject: s\nTo: t\n\nمتن"
     assert "متن" in quote.split(text, "", marks.read()).new
