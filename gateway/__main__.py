@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import logging
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -52,7 +53,7 @@ def _demo(commands: Any) -> None:
         ("world", 8081, "handset and mailbox pages"),
     ):
         parser.add_argument(f"--{name}", type=int, default=port, help=f"{what}: port (default {port}, 0 = any free)")
-    parser.add_argument("--rtp", type=_range, default="20000-20999", metavar="A-B", help="RTP ports (20000-20999; 0 = any free)")
+    parser.add_argument("--rtp", type=_range, default="20000-20999", metavar="A-B", help="RTP ports, 0 = any free")
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, nothing else")
     parser.add_argument("--database", help="PostgreSQL URL instead of SQLite in the folder")
 
@@ -175,11 +176,11 @@ def _run_call(options: argparse.Namespace) -> int:
 
 def _run_bench(options: argparse.Namespace) -> int:
     try:
-        from tests.bench import __main__ as bench
+        bench = importlib.import_module("tests.bench.__main__")
     except ImportError:
         print("the benchmarks run from a checkout: make bench", file=sys.stderr)
         return FAULT
-    return bench.main(options.names)
+    return int(bench.main(options.names))
 
 
 if __name__ == "__main__":

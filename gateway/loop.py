@@ -25,10 +25,10 @@ def guest(loop: asyncio.AbstractEventLoop) -> Any:
     if _guest is None:
         from twisted.internet import asyncioreactor
 
-        asyncioreactor.install(loop)
+        asyncioreactor.install(loop)  # type: ignore[no-untyped-call]
         from twisted.internet import reactor
 
-        reactor.startRunning(installSignalHandlers=False)  # type: ignore[attr-defined]
+        reactor.startRunning(installSignalHandlers=False)
         _guest = reactor
     return _guest
 

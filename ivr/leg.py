@@ -1,4 +1,4 @@
-"""One call as the walk's runner sees it, whoever carries it: SIP line, PBX extension, simulator or a test. Values only."""
+"""One call as the walk's runner sees it, whoever carries it: SIP line, PBX extension, simulator, test. Values only."""
 
 from __future__ import annotations
 

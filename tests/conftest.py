@@ -1,4 +1,4 @@
-"""Shared by all tests: one loop with Twisted as its guest, and a PostgreSQL of their own where Debian's is installed."""
+"""Shared by all tests: one loop with Twisted as its guest, and a PostgreSQL of their own where it is installed."""
 
 from __future__ import annotations
 
