@@ -47,7 +47,7 @@ def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Cl
     _too_late(s, channel, now)
     lease = CALL_LEASE if channel == "phone" else LEASE
     state = sa.case((outbox.c.state == Stage.WAITING, Stage.SENDING.value), else_=Stage.UNKNOWN.value)
-    ready = _ready(channel, now, n)
+    ready = ready_rows(channel, now, n).cte("ready")
     deed = (
         sa.update(outbox)
         .where(outbox.c.id.in_(sa.select(ready.c.id)))
@@ -64,15 +64,25 @@ def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Cl
     return _claimed(s, rows) if rows else []
 
 
-def _ready(channel: str, now: int, n: int) -> sa.CTE:
+def ready_rows(channel: str, now: int, n: int) -> sa.Select[Any]:
+    """Numbers of up to `n` rows that may be claimed, the most urgent first; PostgreSQL passes over locked ones."""
     return (
         sa.select(outbox.c.id)
         .where(*_free(channel), outbox.c.due_at <= now)
         .order_by(outbox.c.lane, outbox.c.due_at, outbox.c.id)
         .limit(n)
         .with_for_update(skip_locked=True, of=outbox)
-        .cte("ready")
     )
+
+
+def unfinished(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Waiting, sending or unknown; written out, so that the indexes over unfinished rows alone are used."""
+    return state.in_(sa.bindparam(None, list(UNFINISHED), expanding=True, literal_execute=True))
+
+
+def _of(channel: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """The unfinished rows of `channel`; naming the lane makes SQLite take the short index, not that of refs."""
+    return (outbox.c.channel == channel, outbox.c.lane >= 0, unfinished(outbox.c.state))
 
 
 def _free(channel: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -81,27 +91,30 @@ def _free(channel: str) -> tuple[sa.ColumnElement[bool], ...]:
     blocked = sa.exists().where(
         earlier.c.ticket == outbox.c.ticket,
         earlier.c.channel == outbox.c.channel,
-        earlier.c.state.in_(UNFINISHED),
+        unfinished(earlier.c.state),
         earlier.c.purpose.not_in(UNORDERED),
         sa.or_(earlier.c.seq < outbox.c.seq, sa.and_(earlier.c.seq == outbox.c.seq, earlier.c.id < outbox.c.id)),
     )
-    mine = sa.and_(outbox.c.channel == channel, outbox.c.state.in_(UNFINISHED))
-    return (mine, sa.or_(outbox.c.purpose.in_(UNORDERED), ~blocked))
+    return (*_of(channel), sa.or_(outbox.c.purpose.in_(UNORDERED), ~blocked))
 
 
 def _too_late(s: Connection, channel: str, now: int) -> None:
     s.execute(
         sa.update(outbox)
-        .where(outbox.c.channel == channel, outbox.c.state == Stage.WAITING, outbox.c.due_at <= now)
-        .where(outbox.c.not_after <= now)
+        .where(*_of(channel), outbox.c.state == Stage.WAITING, outbox.c.due_at <= now, outbox.c.not_after <= now)
         .values(state=move(Stage.WAITING, Fact.TOO_LATE), why="too_late", done_at=now)
     )
 
 
 def next_due(s: Connection, channel: str) -> int | None:
     """When the next row that waits for no other is due, ms UTC; None when there is none."""
-    found = s.execute(sa.select(sa.func.min(outbox.c.due_at)).where(*_free(channel))).scalar_one()
+    found = s.execute(due_rows(channel)).scalar_one()
     return None if found is None else int(found)
+
+
+def due_rows(channel: str) -> sa.Select[Any]:
+    """The question `next_due` asks."""
+    return sa.select(sa.func.min(outbox.c.due_at)).where(*_free(channel))
 
 
 def _claimed(s: Connection, rows: Sequence[RowMapping]) -> list[Claimed]:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core import cipher, ids, outbox, schema
+from core import cipher, claims, ids, outbox, schema
 from core.channels import DeliveryState, Refused, Sent, TryLater, Unknown
 from core.errors import WrongState
 from core.model import Purpose
@@ -312,3 +312,19 @@ async def test_a_sentence_without_a_ticket_is_sent_too(world: World):
     message = one.open(world.ring)
     assert (message.to, message.ticket, message.key, message.facts) == ("+989125555555", 0, "help", {"a": 1})
     assert await done(world, one, Refused("blocked")) is Stage.FAILED
+
+
+async def test_finished_rows_cost_a_claim_nothing(world: World):
+    """Claims look only into the short indexes over unfinished rows, however many have been sent."""
+
+    def plans(s):
+        asks = [claims.due_rows("sms"), claims.ready_rows("sms", 5, 10)]
+        words = "EXPLAIN QUERY PLAN " if world.store.dialect == "sqlite" else "EXPLAIN "
+        if world.store.dialect == "postgresql":
+            s.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        texts = [str(ask.compile(s.engine, compile_kwargs={"literal_binds": True})) for ask in asks]
+        return ["\n".join(str(tuple(row)) for row in s.exec_driver_sql(words + text)) for text in texts]
+
+    for plan in await world.store.write(plans):
+        assert "ix_outbox_due" in plan or "ix_outbox_order" in plan
+        assert "ix_outbox_ref" not in plan
