@@ -44,6 +44,7 @@ class Pages:
             ago=words.ago,
             size=words.size,
             phone=words.phone,
+            person=words.person,
             phone_text=words.phone_text,
             fault_text=words.fault,
             named=words.named,
@@ -83,6 +84,12 @@ class Words:
     def phone_text(self, number: str) -> str:
         """A telephone number as it is read at home."""
         return phones.show(phones.parse(number) or number, self.lang)
+
+    def person(self, known: str) -> Markup:
+        """A name as it is; a number or address, where no name is known, left to right."""
+        if known.startswith("+"):
+            return self.phone(known)
+        return bdi(known) if "@" in known else Markup("<bdi>{}</bdi>").format(known)
 
     def phone(self, number: str) -> Markup:
         """The same, left to right."""

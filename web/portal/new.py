@@ -149,7 +149,7 @@ def inbound_of(visit: Visit, message: Message, kept: Sequence[KeptFile], channel
 def subject_of(words: str) -> str | None:
     """The first words of a message, as its line in a list."""
     line = " ".join(words.split())
-    return (line if len(line) <= SUBJECT else line[:SUBJECT].rsplit(" ", 1)[0] + "…") or None
+    return (line if len(line) <= SUBJECT else line[:SUBJECT].rsplit(" ", 1)[0].rstrip(" .،؛") + "…") or None
 
 
 def channel_of(answer_by: str) -> str:
