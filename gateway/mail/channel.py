@@ -15,9 +15,9 @@ from typing import Any
 
 from config.positions import Document, Where
 from config.shape import read as read_settings
-from core.channels import Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
+from core.channels import Auto, Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
 from core.errors import Busy, WrongInput
-from gateway.mail import receive, send, smtp
+from gateway.mail import receive, send, smtp, trust
 from gateway.mail.address import Keys, new_keys
 from gateway.mail.pool import Pool
 from gateway.mail.relay import Relay
@@ -30,6 +30,7 @@ FAULT = smtp.Reply(451, "4.3.0", "Local error, try again later")
 DISK_LOW = smtp.Reply(452, "4.3.1", "Not enough room, try again later")
 LOOP = smtp.Reply(554, "5.4.6", "Too many hops")
 DISK_EVERY = 1.0  # seconds between looks at the free room
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 BIG_AT_ONCE = 2  # letters over 1 MiB in memory at a time
 LANGS = ("fa", "en")
 ReadFile = Callable[[str], Awaitable[bytes]]
@@ -127,12 +128,26 @@ class MailChannel:
         message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(line))
         if receive.strong_without_thread(message):
             return _taken(await self._door.raw("mail", message.ref, raw, "automatic"))
+        if not await self._may_answer(message, peer):
+            message = replace(message, quiet=True)
         try:
             receipt = await self._door.take(message)
         except WrongInput as error:  # never a reason to lose a letter that was addressed to us
             log.warning("the door refused a letter's fields", extra={"field": error.field, "word": error.word})
             receipt = await self._door.take(_bare(message))
         return _taken(receipt.message)
+
+    async def _may_answer(self, message: Inbound, peer: str) -> bool:
+        """Within the sender's budgets: codes of new tickets, and each other automatic sentence once a day."""
+        assert self._door is not None
+        if message.quiet or message.contact is None or message.auto is not Auto.NO:
+            return False
+        if self._gear.extra.get("loopback_exempt") and trust.listed(peer, LOOPBACK):
+            return True
+        sender = message.contact.value
+        if receive.continues(message):
+            return await self._door.spend("mail_auto_day", f"{sender} added")
+        return await self._door.spend("receipt_mail", sender)
 
     # ------------------------------------------------------------ out
 
@@ -200,7 +215,7 @@ def make(gear: Gear) -> Channel:
     """The channel of `gear.lines`. Raises config.Faults for wrong settings.
 
     `gear.extra`: `units` (slug → local part or whole address), `mail_keys` (an address.Keys, else kept in the folder),
-    `read_file` (key → content of a kept file).
+    `read_file` (key → content of a kept file), `loopback_exempt` (budgets do not hold for peers on loopback).
     """
     tables = gear.lines.get("line", gear.lines)
     where: Where | None = gear.extra.get("where")

@@ -137,8 +137,12 @@ def is_report(book: Book, envelope: smtp.Envelope) -> Token | None:
 
 def strong_without_thread(message: Inbound) -> bool:
     """A robot's letter that belongs to nothing: listed, no ticket by itself."""
-    ours = {HintKind.TICKET, HintKind.OWN_ID}
-    return message.auto is Auto.STRONG and not any(hint.kind in ours for hint in message.hints)
+    return message.auto is Auto.STRONG and not continues(message)
+
+
+def continues(message: Inbound) -> bool:
+    """Does it come back to something of ours, by a token or a Message-ID that proves itself?"""
+    return any(hint.kind in (HintKind.TICKET, HintKind.OWN_ID) for hint in message.hints)
 
 
 async def _pieces(raw: bytes) -> AsyncIterator[bytes]:

@@ -39,6 +39,8 @@ class Door:
         self.raws: list[tuple[str, bytes, str]] = []
         self.kept: dict[str, bytes] = {}
         self.fault: Exception | None = None
+        self.spent: list[tuple[str, str]] = []
+        self.empty = False
         self.gate = asyncio.Event()
         self.gate.set()
         self.begun = asyncio.Event()
@@ -71,6 +73,7 @@ class Door:
         return None
 
     async def spend(self, rule: str, key: str) -> bool:
-        return True
+        self.spent.append((rule, key))
+        return not self.empty
 
     async def delivered(self, channel: str, ref: str, state: Any, why: str = "") -> None: ...
