@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql
 
 from core import cipher, events, sets
 from core.channels import Receipt
-from core.model import State
+from core.model import ContactKind, State
 from core.prepared import Prepared, Row
 from core.schema import (
     AGENCY,
@@ -216,17 +216,37 @@ def repeat(known: Receipt, same_id: bool = False) -> Receipt:
 
 
 def _known(s: Connection, rows: dict[tuple[str, bytes], Row]) -> dict[tuple[str, bytes], Any]:
-    blinds = sorted(blind for _, blind in rows)
-    ask = _KNOWN if s.dialect.name == "sqlite" else _KNOWN_ARRAY
-    return {(row.kind, row.blind): row for row in s.execute(ask, {"blinds": blinds}) if (row.kind, row.blind) in rows}
+    wanted = sorted(rows)
+    values: dict[str, Any] = {"blinds": [blind for _, blind in wanted]}
+    if s.dialect.name == "sqlite":
+        found = s.execute(_KNOWN, values)
+    else:
+        found = s.execute(_KNOWN_ARRAY, values | {"kinds": [kind for kind, _ in wanted]})
+    return {(row.kind, row.blind): row for row in found if (row.kind, row.blind) in rows}
 
 
-_LOOKED = sa.select(seen.c.ref, seen.c.body_hash, seen.c.ticket, seen.c.message).where(
+def _each(wanted: sa.TableValuedAlias, ask: sa.Select[Any]) -> sa.Select[Any]:
+    found = ask.correlate(wanted).offset(sa.literal_column("0")).lateral("found")
+    return sa.select(*found.c).select_from(wanted.join(found, sa.true()))
+
+
+# PostgreSQL looks each key up by itself (OFFSET 0 keeps it so): with `= ANY` or a join, a plan made while the table
+# was small reads a whole channel of the index and filters, for as long as the connection lives.
+_BYTES, _TEXTS = postgresql.ARRAY(sa.LargeBinary), postgresql.ARRAY(sa.Text)
+_REFS = sa.func.unnest(sa.bindparam("refs", type_=_BYTES)).table_valued("ref").render_derived("wanted")
+_BLINDS = (
+    sa.func.unnest(sa.bindparam("kinds", type_=_TEXTS), sa.bindparam("blinds", type_=_BYTES))
+    .table_valued("kind", "blind")
+    .render_derived("wanted")
+)
+_SEEN = sa.select(seen.c.ref, seen.c.body_hash, seen.c.ticket, seen.c.message).where(
     seen.c.agency == AGENCY, seen.c.channel == sa.bindparam("channel")
 )
-_BYTES = postgresql.ARRAY(sa.LargeBinary)
-_LOOK = _LOOKED.where(seen.c.ref.in_(sa.bindparam("refs", expanding=True)))
-_LOOK_ARRAY = _LOOKED.where(seen.c.ref == sa.any_(sa.bindparam("refs", type_=_BYTES)))
+_LOOK = _SEEN.where(seen.c.ref.in_(sa.bindparam("refs", expanding=True)))
+_LOOK_ARRAY = _each(_REFS, _SEEN.where(seen.c.ref == _REFS.c.ref))
 _FOUND = sa.select(contact.c.id, contact.c.kind, contact.c.blind, contact.c.proven_at).where(contact.c.agency == AGENCY)
-_KNOWN = _FOUND.where(contact.c.blind.in_(sa.bindparam("blinds", expanding=True)))
-_KNOWN_ARRAY = _FOUND.where(contact.c.blind == sa.any_(sa.bindparam("blinds", type_=_BYTES)))
+_KNOWN = _FOUND.where(
+    contact.c.kind.in_([kind.value for kind in ContactKind]),
+    contact.c.blind.in_(sa.bindparam("blinds", expanding=True)),
+)
+_KNOWN_ARRAY = _each(_BLINDS, _FOUND.where(contact.c.kind == _BLINDS.c.kind, contact.c.blind == _BLINDS.c.blind))
