@@ -25,6 +25,7 @@ from core.refusal import Refusal
 from core.throttle import Throttle
 from gateway import loop, registry
 from gateway.supervise import Parts
+from gateway.timers import Timers
 from gateway.worker import Worker
 
 log = logging.getLogger("pasokh.wiring")
@@ -102,6 +103,9 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     worker = Worker(opened, channels, ring, clock)
     await worker.start()
     parts.add("worker", worker.stop)
+    timers = Timers(opened)
+    await timers.start()
+    parts.add("timers", timers.stop)
     port = await _web(config, opened, door, files, ring, throttle, clock, channels, parts)
     for channel in channels.values():
         await _start_channel(channel, door, parts)
