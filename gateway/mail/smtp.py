@@ -175,12 +175,7 @@ class Session:
         """What became of the letter: one reply, for LMTP one for each recipient in order (RFC 2033 s 4.2)."""
         if self.phase is not Phase.VERDICT:
             return []
-        for reply in replies:
-            self._say(reply)
-        self._forget()
-        self.phase = Phase.COMMAND
-        if self._stopping:
-            self._end(STOPPING)
+        self._told(replies)
         self._go_on()
         return self._flush()
 
@@ -298,9 +293,14 @@ class Session:
         self._out.append(Ended(envelope, self._size, taken))
         self.phase = Phase.VERDICT
         if not taken:
-            for _ in self._recipients if self.dialect == "lmtp" else (0,):
-                self._say(TOO_BIG)
-            self._forget()
+            self._told([TOO_BIG] * (len(self._recipients) if self.dialect == "lmtp" else 1))
+
+    def _told(self, replies: Sequence[Reply]) -> None:
+        """The letter is done with; a refusal may have been one error too many."""
+        for reply in replies:
+            self._say(reply)
+        self._forget()
+        if self.phase is Phase.VERDICT:
             self.phase = Phase.COMMAND
             if self._stopping:
                 self._end(STOPPING)
@@ -437,8 +437,10 @@ class Session:
     # ------------------------------------------------------------ helpers
 
     def _say(self, reply: Reply) -> None:
+        if self.phase is Phase.CLOSED:
+            return
         self._out.append(Say(reply.line()))
-        if reply.code >= 500 and self.phase is not Phase.CLOSED:
+        if reply.code >= 500:
             self._errors += 1
             if self._errors >= self.limits.errors:
                 self._end(ENOUGH)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.mail.smtp import Body, Close, Ended, Limits, Rcpt, Reply, Say, Session, StartTls
 
@@ -205,6 +207,42 @@ def test_twenty_errors_end_the_connection():
 def test_letter_one_thousand_and_one_ends_the_connection():
     one = b"MAIL FROM:<>\r\nRSET\r\n"
     assert answers(E + one * 3, limits=Limits(mails=2))[-1] == "421 4.7.0"
+
+
+def test_a_refusal_too_many_ends_the_connection_for_good():
+    one = b"MAIL FROM:<>\r\nRCPT TO:<water@agency.example.ir>\r\nDATA\r\n" + b"x" * 200 + b"\r\n.\r\n"
+    s = session(limits=Limits(size=100, errors=3))
+    events = play(s, [E + one * 5])
+    assert said(events)[-2:] == ["552 5.3.4", "421 4.7.0"] and s.phase.value == "closed"
+    assert s.receive(b"NOOP\r\n") == []
+    hops = session(limits=Limits(errors=2))
+    last = play(hops, [E + one * 3], Reply(554, "5.4.6", "Too many hops"))
+    assert isinstance(last[-1], Close) and hops.phase.value == "closed"
+
+
+WORDS = [
+    E, b"LHLO c\r\n", b"MAIL FROM:<a@b.ir>\r\n", b"MAIL FROM:<> SIZE=9\r\n", b"RCPT TO:<water@agency.example.ir>\r\n",
+    b"RCPT TO:<x@y>\r\n", b"DATA\r\n", b"x\r\n", b".\r\n", b"..\r\n", b"\r", b"\n", b"\0\xff", b"RSET\r\n", b"QUIT\r\n",
+    b"STARTTLS\r\n", b"y" * 5000, b"MAIL FROM:<\r\n", b" \r\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from(["smtp", "lmtp"]), st.randoms())
+@settings(max_examples=300, deadline=None)
+def test_whatever_comes_each_letter_has_one_verdict_and_nothing_follows_a_close(words, dialect, dice):
+    s = session(dialect=dialect, limits=Limits(size=4000, errors=5), can_tls=True)
+    events = list(s.greet())
+    for word in words:
+        cut = dice.randrange(len(word) + 1)
+        for piece in (word[:cut], word[cut:]):
+            events += s.receive(piece)
+            if s.phase.value == "verdict" and dice.random() < 0.7:
+                events += s.verdict([Reply(250, "2.0.0", "ok")] * len(s.recipients))
+            if s.phase.value == "tls":
+                events += s.secured()
+    closes = [n for n, event in enumerate(events) if isinstance(event, Close)]
+    assert len(closes) <= 1 and (not closes or closes[0] == len(events) - 1)
+    assert all(not isinstance(e, Ended) or e.envelope.recipients for e in events)
 
 
 def test_time_out_and_stop_say_goodbye():
