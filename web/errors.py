@@ -76,7 +76,7 @@ def answer(request: web.Request, failure: Failure) -> web.Response:
 def page(visit: Visit, failure: Failure) -> web.Response:
     """An error page; it needs no store."""
     shown = failure.status if failure.status in KNOWN else (400 if failure.status < 500 else 500)
-    name = "console/error.html" if visit.session else "portal/error.html"
+    name = "console/error.html" if visit.request.path.startswith("/console") else "portal/error.html"
     title = visit.t(f"portal.error.{shown}.title")
     response = visit.page(
         name, failure.status, title=title, text=visit.t(f"portal.error.{shown}.text"),

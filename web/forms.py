@@ -91,6 +91,20 @@ class Code:
 
 
 @dataclass(frozen=True, slots=True)
+class Digits:
+    """A number that is a name (postal code, subscription): `short` to `long` digits → ASCII."""
+
+    long: int
+    short: int = 1
+
+    def clean(self, values: Sequence[str]) -> str:
+        typed = re.sub(r"[\s\-\u200c-\u200f\u202a-\u202e\u2066-\u2069]", "", text.digits(values[0]))
+        if not re.fullmatch(r"[0-9]+", typed):
+            raise Wrong("shape")
+        return _sized(typed, self.short, self.long)
+
+
+@dataclass(frozen=True, slots=True)
 class Phone:
     """A telephone number → E.164."""
 

@@ -18,7 +18,8 @@ from web.settings import Web
 from web.sign import Signer
 from web.uploads import Received
 
-CSRF_LIFE = 24 * 3600 * 1000  # ms
+HOUR = 3600 * 1000  # ms; within one the same token is given, so that a page keeps its ETag
+CSRF_LIFE = 24 * HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Visit:
 
     def csrf(self) -> str:
         """The token a form of this page carries."""
-        return self.session.csrf if self.session else self.site.signer.sign("csrf", "", self.now())
+        return self.session.csrf if self.session else self.site.signer.sign("csrf", "", self.now() // HOUR * HOUR)
 
     def page(self, name: str, status: int = 200, **facts: Any) -> web.Response:
         """Render a page of the portal or the console."""

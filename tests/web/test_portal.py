@@ -266,3 +266,28 @@ async def test_no_page_of_the_portal_sets_a_cookie(site: Site):
     for path in ("/", "/new", "/track", "/people", "/services"):
         page = await site.browser().get(path)
         assert "Set-Cookie" not in page.headers
+
+
+async def test_a_services_own_fields_are_asked_at_the_check_and_told_with_the_message(site: Site):
+    browser = site.browser()
+    page = await browser.get("/new?service=new-connection")
+    checked = await browser.submit(page, "/new", kind="request", text=TEXT, service="new-connection", step="check")
+    assert checked.status == 200
+    site.clock.advance(20)
+    missing = await browser.submit(checked, "/new", step="send")
+    assert missing.status == 422
+    assert TEXT in missing.text
+    wrong = await browser.submit(missing, "/new", step="send", s_postal_code="۱۲۳", s_use="home")
+    assert site.parts.say("core.error.short", "fa") in wrong.text
+    done = await browser.submit(wrong, "/new", step="send", s_postal_code="۴۵۱۳۷-۱۲۳۴۵", s_use="home")
+    code, pin = code_and_pin(done)
+    assert "4513712345" in (await track(browser, code, pin)).text
+
+
+async def test_the_language_of_the_page_is_the_tickets(site: Site):
+    browser = site.browser()
+    page = await browser.get("/en/new")
+    site.clock.advance(20)
+    done = await browser.submit(page, "/en/new", kind="thanks", text="Thank you all", step="send")
+    assert done.status == 201
+    assert "Your message has been taken" in done.text

@@ -17,6 +17,8 @@ from core.text import persian
 from web import forms, uploads
 from web.forms import Bad, Choice, Line, Mail, Number, Phone, Text, Word
 from web.guard import Verdict
+from web.portal import fields
+from web.portal.fields import Answers
 from web.visit import Visit
 
 KINDS = ("complaint", "criticism", "suggestion", "request", "thanks")
@@ -69,10 +71,10 @@ async def send(visit: Visit) -> web.StreamResponse:
 
 
 async def _judged(visit: Visit, message: Message, kept: Sequence[KeptFile]) -> web.StreamResponse:
-    if visit.form.get("step") != "send":
-        return visit.page(
-            "portal/check.html", **_carried(visit, kept), shown=_shown(visit, message), budget=_budget(visit, message)
-        )
+    asked = fields.answers(visit.parts.config.services.get(message.service or ""), visit.form, visit.lang)
+    sending = visit.form.get("step") == "send"
+    if not sending or asked.errors:
+        return _check(visit, message, kept, asked, 422 if sending else 200)
     verdict = visit.site.guard.judge("new", visit.form.fields, visit.peer, message.text, visit.now())
     if verdict.stale:
         return _form(visit, forms.echo(Message, visit.form), {"form": "forged"}, kept, 422)
@@ -80,12 +82,35 @@ async def _judged(visit: Visit, message: Message, kept: Sequence[KeptFile]) -> w
         response = _form(visit, forms.echo(Message, visit.form), {"form": "too_often"}, kept, 429)
         response.headers["Retry-After"] = str(round(verdict.shut) + 1)
         return response
-    return await _take(visit, message, kept, verdict)
+    return await _take(visit, with_answers(message, asked), kept, verdict, asked)
 
 
-async def _take(visit: Visit, message: Message, kept: Sequence[KeptFile], verdict: Verdict) -> web.StreamResponse:
+def _check(visit: Visit, message: Message, kept: Sequence[KeptFile], asked: Answers, status: int) -> web.Response:
+    """What will be sent; a service's own fields are asked here, their faults told once they were sent."""
+    errors = asked.errors if status == 422 else {}
+    return visit.page(
+        "portal/check.html",
+        status,
+        **_carried(visit, kept),
+        shown=_shown(visit, message),
+        budget=_budget(visit, message),
+        asked=asked.shown,
+        errors=errors,
+        names={one.name: one.label for one in asked.shown},
+    )
+
+
+def with_answers(message: Message, asked: Answers) -> Message:
+    """The message with the service's answers below its words, for whoever reads it by whatever channel."""
+    parts = [part for part in (message.text, asked.lines()) if part]
+    return replace(message, text="\n\n".join(parts))
+
+
+async def _take(
+    visit: Visit, message: Message, kept: Sequence[KeptFile], verdict: Verdict, asked: Answers
+) -> web.StreamResponse:
     held = verdict.points >= visit.site.settings.hold_at
-    inbound = replace(inbound_of(visit, message, kept), held=held, facts=_facts(message, verdict))
+    inbound = replace(inbound_of(visit, message, kept), held=held, facts=_facts(message, verdict, asked))
     try:
         receipt = await visit.parts.door.take(inbound)
     except WrongInput as wrong:
@@ -195,9 +220,10 @@ def _qr(visit: Visit, address: str) -> Markup:
     return Markup(drawn.replace("<svg ", '<svg role="img" ', 1))
 
 
-def _facts(message: Message, verdict: Verdict) -> dict[str, Any]:
+def _facts(message: Message, verdict: Verdict, asked: Answers) -> dict[str, Any]:
     position = {} if message.lat is None else {"lat": message.lat, "long": message.long}
-    return position | ({"guard": list(verdict.why)} if verdict.why else {})
+    more = {"fields": dict(asked.values)} if asked.values else {}
+    return position | more | ({"guard": list(verdict.why)} if verdict.why else {})
 
 
 def _carried(visit: Visit, kept: Sequence[KeptFile]) -> dict[str, Any]:
@@ -209,6 +235,7 @@ def _carried(visit: Visit, kept: Sequence[KeptFile]) -> dict[str, Any]:
         "kept": visit.site.signer.sign("kept", uploads.pack(kept), visit.now()),
         "files": kept,
         "trap": visit.form.get("website"),
+        "service_values": [pair for pair in visit.form.fields.items() if pair[0].startswith(fields.PREFIX)],
     }
 
 
