@@ -177,3 +177,19 @@ async def test_what_did_not_get_out_is_shown_until_somebody_deals_with_it(world:
         await out.resend(world.store, boss, shown[0][1].outbox)
     with pytest.raises(NotFound):
         await out.by_hand(world.store, boss, 999_999_999)
+
+
+async def test_known_unknown_and_shut_accounts_cost_one_check_each(world: World, monkeypatch):
+    checked = []
+
+    def counted(hashed: str, password: str) -> bool:
+        checked.append(hashed.split("$")[:4])
+        return real(hashed, password)
+
+    real = people._fits
+    monkeypatch.setattr(people, "_fits", counted)
+    await people.set_password(world.store, "subscribers", PASSWORD)
+    for login in ("subscribers", "nobody", "permits"):  # with a password, unknown, without one
+        assert isinstance(await people.sign_in(world.store, login, "نادرست", PEER), Denied)
+    assert len(checked) == 3
+    assert checked[0] == checked[1]
