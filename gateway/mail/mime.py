@@ -110,6 +110,7 @@ def parse(raw: bytes, limits: Limits = Limits(), default: str = "cp1256") -> Mai
         bag.structure(raw)
     except Exception:  # noqa: BLE001  the promise of this function; the letter is kept raw by the caller
         bag.note("unparsed")
+        bag.whole(raw)
     return _mail(top, bag, default)
 
 
@@ -155,7 +156,7 @@ class _Bag:
             top = email.message_from_bytes(raw.lstrip(b"\r\n"), policy=policy.compat32)
         except (RecursionError, ValueError, LookupError, AssertionError, AttributeError, TypeError, IndexError):
             self.note("broken_structure")
-            self._whole(raw)
+            self.whole(raw)
             return
         self.report = _type(top, self.default)[0] == "multipart/report"
         self._walk(top)
@@ -164,11 +165,11 @@ class _Bag:
         """Scanned before the parser sees it: it recurses by depth and is slow by parts."""
         if len(re.findall(rb"(?im)^content-type[ \t]*:[ \t\r\n]*multipart/", raw)) > self.limits.depth * 4:
             self.note("too_deep")
-            self._whole(raw)
+            self.whole(raw)
             return False
         return True
 
-    def _whole(self, raw: bytes) -> None:
+    def whole(self, raw: bytes) -> None:
         body = BLANK.split(raw, maxsplit=1)[-1]
         if not self.texts and body.strip():
             self.texts.append(charset.decode(body[: self.limits.text], None, self.default).text)
@@ -183,23 +184,22 @@ class _Bag:
                 self.note("too_many_parts" if parts > self.limits.parts else "too_deep")
                 return
             kind, _ = _type(part, self.default)
-            children = part.get_payload()
-            if kind == "message/rfc822" and depth:
+            children = part.get_payload() if part.is_multipart() else None  # the text of a leaf may raise here
+            if kind == "message/rfc822" and isinstance(children, list):
                 self._letter(part)
-            elif isinstance(children, list) and kind != "message/rfc822":
-                waiting += [(child, depth + 1) for child in reversed(children) if isinstance(child, Message)]
             elif isinstance(children, list):
-                self._letter(part)
+                waiting += [(child, depth + 1) for child in reversed(children) if isinstance(child, Message)]
             else:
                 self._leaf(part, kind)
 
     def _letter(self, part: Message) -> None:
         inside = part.get_payload()
-        inner = inside[0] if isinstance(inside, list) and inside else None
-        data = _bytes(inner) if isinstance(inner, Message) else str(inside).encode("utf-8", "surrogateescape")
-        name, _ = _name(part, self.default)
-        subject = headers.read(_raw(inner, "subject"), self.default) if isinstance(inner, Message) else ""
-        self._file(name or (f"{subject[:60]}.eml" if subject else ""), "message/rfc822", data, False)
+        for inner in inside if isinstance(inside, list) else []:
+            if isinstance(inner, Message):
+                name, _ = _name(part, self.default)
+                subject = headers.read(_raw(inner, "subject"), self.default)
+                name = name or (f"{subject[:60]}.eml" if subject else "")
+                self._file(name, "message/rfc822", _bytes(inner), False)
 
     def _leaf(self, part: Message, kind: str) -> None:
         data = _content(part)
@@ -299,9 +299,7 @@ def _content(part: Message) -> bytes:
         data = part.get_payload(decode=True)
     except (ValueError, LookupError, AssertionError, UnicodeError):
         data = None
-    if isinstance(data, bytes):
-        return data
-    return str(part.get_payload()).encode("utf-8", "surrogateescape")
+    return data if isinstance(data, bytes) else b""
 
 
 def _bytes(part: Message) -> bytes:

@@ -234,6 +234,12 @@ def test_what_a_person_would_keep_of_public_letters(test_data):
     assert len(lost) <= len(pairs) // 10, lost
 
 
+def test_a_nul_in_a_charset_is_no_reason_to_give_up():
+    raw = 'Content-Type: text/plain; charset="u\0tf-8"\r\n\r\nسلام به همه'.encode()
+    mail = mime.parse(raw)
+    assert mail.text == "سلام به همه" and "unparsed" not in mail.defects
+
+
 def test_a_text_past_64_kib_is_kept_whole_as_a_file():
     text = SHORT + "\n" + "الف" * 40_000
     mail = mime.parse(b"From: a@example.ir\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + text.encode())
