@@ -65,8 +65,9 @@ class Files:
 
         The same bytes twice are two files. Raises WrongInput(file, long), Busy when the disk is full.
         """
-        draft = await self._run(_Draft, self.folder, self._ring)
+        draft: _Draft | None = None
         try:
+            draft = await self._run(_Draft, self.folder, self._ring)
             if isinstance(data, bytes | bytearray | memoryview):
                 await self._run(draft.write, bytes(data))
             else:
@@ -78,7 +79,8 @@ class Files:
                 raise Busy(60) from error
             raise
         finally:
-            await self._run(draft.drop)
+            if draft is not None:
+                await self._run(draft.drop)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """Plain octets `start` to `end` (exclusive, None = to the last). Raises NotFound, Damaged."""

@@ -193,14 +193,17 @@ class Store:
         return taken
 
     async def _commit(self, items: list[Prepared]) -> Sequence[Receipt | Exception]:
-        """All in one transaction; if that fails, one by one."""
-        try:
-            return await self._backend.intake(batch.write, items)
-        except Exception as error:
-            if self._is_everyones(error):
-                return [Busy(5)] * len(items)
-            if len(items) > 1:
+        """All in one transaction; if that fails, one by one. A lost race (deadlock) is tried anew as it was."""
+        for attempt in range(TRIES):
+            try:
+                return await self._backend.intake(batch.write, items)
+            except Exception as error:
+                if self._backend.fault(error) is Fault.RACE and attempt < TRIES - 1:
+                    continue
+                if self._is_everyones(error):
+                    return [Busy(5)] * len(items)
                 log.warning("batch failed, writing one by one", exc_info=error)
+                break
         return [await self._commit_one(item) for item in items]
 
     async def _commit_one(self, item: Prepared) -> Receipt | Exception:
