@@ -124,7 +124,7 @@ class Agency:
 
     def origin(self, request: web.Request) -> str:
         """Where the portal is reached: the configured address, on loopback the one that was asked."""
-        if auth.loopback(request.remote or ""):
+        if auth.local(request):
             return f"{request.scheme}://{request.host}"
         return self.config.agency.url
 

@@ -75,7 +75,7 @@ def same(mine: str, theirs: str) -> bool:
 
 def cookie_name(request: web.Request) -> str:
     """`__Host-` needs TLS; on loopback without it the plain name is used."""
-    return LOOPBACK_COOKIE if request.scheme == "http" and loopback(request.remote or "") else COOKIE
+    return LOOPBACK_COOKIE if request.scheme == "http" and local(request) else COOKIE
 
 
 def set_cookie(request: web.Request, response: web.StreamResponse, value: str) -> None:
@@ -110,6 +110,12 @@ def bucket(address: str) -> str:
     if parsed.version == 4:
         return address
     return str(ipaddress.ip_network((parsed, 64), strict=False))
+
+
+def local(request: web.Request) -> bool:
+    """Was this machine asked by its own loopback name? A proxy beside us passes on the public name, which is not."""
+    host = request.url.host or ""
+    return loopback(request.remote or "") and (host == "localhost" or loopback(host))
 
 
 def loopback(address: str) -> bool:

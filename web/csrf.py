@@ -12,7 +12,7 @@ from web.visit import CSRF_LIFE, Visit
 def origins(visit: Visit) -> list[str]:
     """Our own origins: the configured ones; on loopback also the address that was asked."""
     configured = list(visit.site.settings.origins)
-    if auth.loopback(visit.request.remote or ""):
+    if auth.local(visit.request):
         configured.append(f"{visit.request.scheme}://{visit.request.host}")
     return configured
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from core import codes
 from core.channels import RawReply, RawRequest
 from core.errors import Busy
-from tests.web.conftest import Page, Site, sample
+from tests.web.conftest import PASSWORD, Page, Site, sample
 from tests.web.test_console import first_ticket, operator
 from tests.web.test_portal import TEXT, speak_up, track
 from web import app as web_app
@@ -107,6 +107,25 @@ async def test_a_browser_that_says_nothing_needs_the_forms_own_token(site: Site)
     foreign = (await silent.get("/new")).fields("/new")["csrf"]
     assert (await signed_in.submit(page, f"/console/t/{number}/take", csrf=foreign)).status == 403
     assert (await signed_in.submit(page, f"/console/t/{number}/take")).status == 200
+
+
+async def test_a_name_from_outside_is_not_ours_though_the_proxy_is_on_loopback(site: Site):
+    page = await site.browser().get("/track")
+    fields = page.fields("/track") | {"code": "1", "csrf": ""}
+    foreign = {"Origin": "http://evil.example.ir", "Host": "evil.example.ir"}
+    assert (await site.client.post("/track", data=fields, headers=foreign)).status == 403
+
+
+async def test_the_cookie_is_secure_wherever_the_public_name_was_asked(site: Site):
+    page = await site.browser().get("/console/login")
+    fields = page.fields("/console/login") | {"user": "director", "password": PASSWORD}
+    answer = await site.client.post(
+        "/console/login", data=fields, headers={"Host": "pasokh.example.ir"}, allow_redirects=False
+    )
+    assert answer.status == 303
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-pasokh=")
+    assert "Secure" in cookie
 
 
 async def test_our_own_origin_is_ours(site: Site):
