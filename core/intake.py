@@ -58,6 +58,7 @@ class Desk:
         guess = message.act is not Act.NEW and message.proof is not None
         if guess:
             self._shut(message)
+        self._store.fetch_ids()
         item = self._preparer.prepare(message, self._clock.now())
         try:
             receipt = await self._store.take(item)

@@ -143,12 +143,14 @@ class Store:
             self._fetching = asyncio.create_task(self._fetch())
 
     async def _fetch(self) -> None:
-        with contextlib.suppress(Busy):  # asked again by whoever needs a number next
+        try:
             for row in (ids.IDS, ids.OUTBOX):
                 if self.ids.left(row) < LOW:
                     count = 4 * ids.BLOCK
                     first = await self._backend.write(ids.fetch, row, count)
                     self.ids.add(row, first, count)
+        except Exception as error:  # noqa: BLE001 asked again by whoever needs a number next
+            log.warning("no numbers", extra={"error": type(error).__name__})
 
     def _weigh(self, error: Exception, last: bool) -> None:
         """Let a lost race pass (unless it was the last try), raise Busy for a store that is full, busy or away."""

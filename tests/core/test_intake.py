@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from core import cipher, codes
-from core.channels import Act, Auto, Hint, HintKind, Inbound, Receipt, Trust
+from core import cipher, claims, codes
+from core.channels import Act, Asker, Auto, Hint, HintKind, Inbound, Note, Receipt, Trust
 from core.cipher import Keyring
 from core.clock import HandClock
 from core.errors import Guarded, Locked, NotFound, WrongInput, WrongState
@@ -354,6 +354,25 @@ async def test_a_letter_and_its_answer_in_one_batch_find_each_other(desk: Desk):
         desk.take(letter("m1", message_id="<one@example.ir>")), desk.take(letter("m2", "ادامه", hints=hints))
     )
     assert second.ticket == first.ticket
+
+
+async def test_what_waits_in_the_outbox_can_be_handed_out(desk: Desk, store: Store, ring: Keyring, clock: HandClock):
+    receipt = await desk.take(sms())
+    assert await desk.tell(Note("sms", "r", OTHER.value, "help"))
+    assert await desk.tell(Note("sms", "s", PHONE.value, "state", ticket=receipt.ticket))
+    claimed = await store.write(claims.claim, "sms", 10, clock.now(), "w")
+    told = {one.message.key: one.open(ring) for one in claimed}
+    assert told["received"].to == PHONE.value and told["help"].to == OTHER.value
+    assert (told["received"].facts["code"], told["received"].facts["pin"]) == (receipt.code, receipt.pin)
+    assert told["state"].facts["code"] == receipt.code
+
+
+async def test_the_owner_learns_state_and_words_by_code(desk: Desk):
+    receipt = await desk.take(sms())
+    answer = await desk.answer_for(receipt.code, Asker("web", "127.0.0.1", proof=receipt.pin))
+    assert answer is not None and answer.proven and [said.text for said in answer.words] == [TEXT]
+    bare = await desk.answer_for(receipt.code, Asker("web", "127.0.0.1"))
+    assert bare is not None and not bare.proven and not bare.words
 
 
 async def test_raw_bytes_are_kept_without_a_ticket(desk: Desk, store: Store):

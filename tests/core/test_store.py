@@ -79,6 +79,17 @@ async def test_a_process_without_numbers_draws_one_in_the_deed_itself(store: Sto
     assert second > first
 
 
+async def test_whoever_finds_no_numbers_is_told_busy_and_the_next_is_served(desk: Desk, store: Store):
+    while store.ids.next() is not None:
+        pass
+    with pytest.raises(Busy):
+        await desk.take(form("f"))
+    async with asyncio.timeout(10):
+        while store.ids.next() is None:
+            await asyncio.sleep(0.01)
+    assert (await desk.take(form("f"))).first
+
+
 async def test_a_new_start_never_repeats_a_number(store: Store, place: str, clock: HandClock, tmp_path: Path):
     first = await store.write(ids.new)
     await store.close()
