@@ -84,9 +84,8 @@ async def test_whoever_finds_no_numbers_is_told_busy_and_the_next_is_served(desk
         pass
     with pytest.raises(Busy):
         await desk.take(form("f"))
-    async with asyncio.timeout(10):
-        while store.ids.next() is None:
-            await asyncio.sleep(0.01)
+    assert store._fetching is not None
+    await asyncio.wait_for(store._fetching, 10)
     assert (await desk.take(form("f"))).first
 
 
