@@ -190,7 +190,7 @@ def _append(s: Connection, item: Prepared, row: RowMapping, marks: list[str], mo
     if marks:
         data["marks"] = marks
     actor = f"staff:{heard.operator}" if heard.operator is not None else "citizen"
-    kind = heard.act.value if heard.act not in (Act.NEW, Act.ADD) else "heard"
+    kind = heard.act.value if heard.act not in (Act.NEW, Act.ADD) else "hear"
     cal = item.book.calendar_of(changes.get("unit", row["unit"]))
     turn(s, row, event, actor, item.at, cal, kind=kind, data=data, text=mine["text"], changes=changes | {"seq": seq})
     if moves:

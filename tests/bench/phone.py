@@ -32,9 +32,7 @@ def figures() -> list[Figure]:
     failed = sum(row["failed"] for row in rounds)
     note = f"{CALLS} calls, {SECONDS} s, {ROUNDS} rounds; max {middle['jitter_ms']['max']:.1f} ms"
     return [
-        Figure(
-            "jitter p99, server on one core", f"{middle['jitter_ms']['p99']:.2f} ms", "< 5 ms", note
-        ),
+        Figure("jitter p99, server on one core", f"{middle['jitter_ms']['p99']:.2f} ms", "< 5 ms", note),
         Figure("failed calls", str(failed), "0", f"of {CALLS * ROUNDS}"),
         Figure("memory of Pasokh and its workers, idle", f"{weight:.0f} MB", "≤ 250 MB", f"after {IDLE} s"),
     ]

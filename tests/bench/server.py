@@ -18,7 +18,6 @@ from aiohttp import web
 
 from gateway import loop, supervise, wiring
 from web.api import NewTicket
-from web.typed import as_json
 
 
 async def durable(options: argparse.Namespace) -> int:
@@ -45,7 +44,8 @@ async def validate(options: argparse.Namespace) -> int:
 
     async def take(request: web.Request) -> web.Response:
         decoder.decode(await request.read())
-        return as_json({"id": "1", "code": "72940518364", "pin": "1234", "first": True}, 201)
+        body = msgspec.json.encode({"id": "1", "code": "72940518364", "pin": "1234", "first": True})
+        return web.Response(body=body, status=201, content_type="application/json")
 
     app = web.Application()
     app.router.add_post("/api/v1/tickets", take)
