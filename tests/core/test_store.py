@@ -173,7 +173,7 @@ async def test_the_chain_of_a_ticket_holds_through_its_life(desk: Desk, store: S
     await desk.take(form("w", "", act=Act.WITHDRAW, code=receipt.code, proof=receipt.pin))
     assert await store.read(verify, receipt.ticket) == []
     kinds = await store.read(lambda s: list(s.execute(sa.select(event.c.kind).order_by(event.c.seq)).scalars()))
-    assert kinds == ["taken", "heard", "heard", "heard", "heard", "withdraw"]
+    assert kinds == ["taken", "hear", "hear", "hear", "hear", "withdraw"]
 
 
 async def test_events_are_never_changed_or_deleted_but_their_salt_may_go(desk: Desk, store: Store):
