@@ -237,6 +237,7 @@ class SipLine(DatagramProtocol):
         """A request of a running dialog; wrong tags or none running 481, a low CSeq 500 (RFC 3261 s 12.2.2)."""
         leg = self._legs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
         if request.method == "ACK":
+            leg = leg or self._invites.get(key)  # pyVoIP makes up a To tag, but repeats the branch of its INVITE
             if leg is not None:
                 leg.acked(request)
         elif leg is None:

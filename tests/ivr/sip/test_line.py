@@ -113,6 +113,17 @@ async def test_the_200_is_repeated_until_its_ack(reactor):
             assert await phone.silence(1.3)
 
 
+async def test_an_ack_with_a_made_up_tag_counts_when_it_repeats_the_branch_of_its_invite(reactor):
+    async with house(reactor) as home:
+        with Phone(home.line.port) as phone:
+            phone.say(phone.make("INVITE", OFFER))
+            assert (await phone.final()).status == 200
+            phone.say(phone.make("ACK", to_tag="made-up", branch="other"))
+            phone.say(phone.make("ACK", to_tag="made-up"))
+            await until(lambda: home.answered)
+            assert await phone.silence(0.8)
+
+
 async def test_without_any_ack_the_same_200_goes_on_for_32_seconds_then_bye(reactor):
     async with house(reactor) as home:
         with Phone(home.line.port) as phone:
