@@ -1,7 +1,8 @@
 """One HTTP server for the benchmarks: Pasokh's durable intake, the same without grouping, or only the validation.
 
-`python -m tests.bench.server durable|single|validate --dir D [--database URL]` prints its port and serves until it is
-told to stop.
+`python -m tests.bench.server durable|single|validate|bare --dir D [--database URL]` prints its port and serves until it
+is told to stop. `validate` is the same program with everything but the store: routes, headers, typed JSON, checks.
+`bare` is aiohttp with one handler that decodes the same body.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
+from core import intake
+from core.channels import Inbound, Receipt, State
 from gateway import loop, supervise, wiring
 from web.api import NewTicket
 
@@ -31,6 +34,8 @@ async def durable(options: argparse.Namespace) -> int:
         web=replace(site.settings.web, bind="127.0.0.1", port=0),
     )
     site = replace(site, settings=settings, lines={})
+    if options.kind == "validate":
+        intake.Desk.take = _only_checked  # type: ignore[method-assign]
     system = await wiring.start(site, options.dir, options.database, parts)
     print(system.web_port, flush=True)
     await _told()
@@ -38,8 +43,13 @@ async def durable(options: argparse.Namespace) -> int:
     return 0
 
 
-async def validate(options: argparse.Namespace) -> int:
-    """Bare aiohttp that reads and checks the same body and answers 201: what HTTP itself costs here."""
+async def _only_checked(desk: intake.Desk, message: Inbound) -> Receipt:
+    """What the door would say, without cleaning, routing or storing anything."""
+    return Receipt("72940518364", "1234", "secretariat", None, 1, 1, State.NEW)
+
+
+async def bare(options: argparse.Namespace) -> int:
+    """aiohttp alone, with one handler that decodes the same body and answers 201."""
     decoder = msgspec.json.Decoder(NewTicket)
 
     async def take(request: web.Request) -> web.Response:
@@ -67,7 +77,7 @@ async def _told() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["durable", "single", "validate"])
+    parser.add_argument("kind", choices=["durable", "single", "validate", "bare"])
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--database")
     options = parser.parse_args()
@@ -78,7 +88,7 @@ def main() -> None:
 
         store.BATCH_ITEMS = 1
     with asyncio.Runner(loop_factory=loop.new) as runner:
-        runner.run(validate(options) if options.kind == "validate" else _hosted(options))
+        runner.run(bare(options) if options.kind == "bare" else _hosted(options))
 
 
 async def _hosted(options: argparse.Namespace) -> int:
