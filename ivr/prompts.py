@@ -16,6 +16,7 @@ from core.text import digits
 from ivr.steps import Item
 
 PIECE = 500  # letters the speech voice is given at once
+PRIVATE = frozenset({"code", "pin"})  # facts that must not lie about as sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Spoken:
 
     text: str
     lang: str
+    private: bool = False  #: a code, a PIN or somebody's answer: its sound is kept nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Prompts:
         if item.key:
             found += self._sentence(item, lang, today)
         if item.words:
-            found += self._spoken(item.words, lang, today)
+            found += self._spoken(item.words, lang, today, private=True)
         return found
 
     def _sentence(self, item: Item, lang: str, today: date) -> list[Piece]:
@@ -73,7 +75,7 @@ class Prompts:
         if recorded is not None and recorded.is_file():
             return [Recorded(str(recorded))]
         facts = {name: self._fact(name, value, lang, today) for name, value in item.facts.items()}
-        return self._spoken(self._say(item.key, lang, **facts), lang, today)
+        return self._spoken(self._say(item.key, lang, **facts), lang, today, not PRIVATE.isdisjoint(facts))
 
     def _fact(self, name: str, value: Any, lang: str, today: date) -> str:
         if name == "code":
@@ -84,9 +86,9 @@ class Prompts:
             return day(jalali.local(value, self._zone).date(), lang, today)
         return number(value, lang) if isinstance(value, int) else str(value)
 
-    def _spoken(self, text: str, lang: str, today: date) -> list[Piece]:
+    def _spoken(self, text: str, lang: str, today: date, private: bool = False) -> list[Piece]:
         words = worded(text, lang, today, self._say("ivr.link", lang))
-        return [Spoken(part, voice) for run, voice in _voices(words, lang) for part in _cut(run)]
+        return [Spoken(part, voice, private) for run, voice in _voices(words, lang) for part in _cut(run)]
 
 
 # ---------------------------------------------------------------- numbers

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class Speaking(Protocol):
     """The speech voice (`ivr.speech.Speech`)."""
 
-    async def say(self, text: str, lang: str) -> Run: ...
+    async def say(self, text: str, lang: str, keep: bool = True) -> Run: ...
 
 
 class Sounds:
@@ -59,8 +59,8 @@ class Sounds:
 
     async def _run(self, piece: Piece) -> Run:
         match piece:
-            case Spoken(text, lang):
-                return await self._speech.say(text, lang)
+            case Spoken(text, lang, private):
+                return await self._speech.say(text, lang, keep=not private)
             case Recorded(path):
                 return await asyncio.to_thread(_file, path)
             case Tone():

@@ -52,11 +52,16 @@ class Speech:
         self._recent: OrderedDict[str, Run] = OrderedDict()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pasokh-speech")
 
-    async def say(self, text: str, lang: str) -> Run:
-        """`text` as whole 20 ms frames in both laws; empty for a text without words. Raises NoVoice."""
+    async def say(self, text: str, lang: str, keep: bool = True) -> Run:
+        """`text` as whole 20 ms frames in both laws; empty for a text without words. Raises NoVoice.
+
+        `keep=False` leaves no trace of it: a PIN's ten thousand sentences could be tried against the files' names.
+        """
         voice = VOICES.get(lang)
         if voice is None:
             raise NoVoice(f"no speech voice for the language {lang!r}")
+        if not keep:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text, voice)
         name = hashlib.sha256(f"{voice}\0{self.speed}\0{text}".encode(errors="replace")).hexdigest()
         run = self._recent.get(name)
         if run is None:
@@ -75,9 +80,12 @@ class Speech:
         path = self.folder / name[:2] / f"{name}.g711"
         run = _read(path)
         if run is None:
-            run = g711.frames(_level(g711.resample(*_espeak().speak(text, voice, self.speed))))
+            run = self._speak(text, voice)
             self._keep(path, run)
         return run
+
+    def _speak(self, text: str, voice: str) -> Run:
+        return g711.frames(_level(g711.resample(*_espeak().speak(text, voice, self.speed))))
 
     def _keep(self, path: Path, run: Run) -> None:
         """Write a prompt to the cache; a disk that refuses only costs the next call some milliseconds."""

@@ -27,7 +27,7 @@ NUMBER = "+989120000000"
 class Words:
     """A speech voice whose sound is the text itself, so that a test can hear it."""
 
-    async def say(self, text: str, lang: str) -> Run:
+    async def say(self, text: str, lang: str, keep: bool = True) -> Run:
         data = text.encode()
         framed = data + b" " * (-len(data) % FRAME)
         return Run(framed, framed)

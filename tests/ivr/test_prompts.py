@@ -110,7 +110,7 @@ def pieces(item: Item, lang: str = "fa", folder: str | None = None):
 
 def test_latin_words_in_a_persian_answer_go_to_the_english_voice():
     found = pieces(Item(words="سامانهٔ Pasokh System را ببینید"))
-    assert found == [Spoken("سامانهٔ", "fa"), Spoken("Pasokh System", "en"), Spoken("را ببینید", "fa")]
+    assert found == [Spoken("سامانهٔ", "fa", True), Spoken("Pasokh System", "en", True), Spoken("را ببینید", "fa", True)]
 
 
 def test_a_recorded_prompt_wins_where_a_sentence_has_no_facts(tmp_path):
@@ -124,6 +124,16 @@ def test_a_recorded_prompt_wins_where_a_sentence_has_no_facts(tmp_path):
 def test_voices_and_tones_are_played_as_they_are():
     assert pieces(Item(voice="tone:beep")) == [Tone("beep")]
     assert pieces(Item(voice="ab/cd")) == [Voice("ab/cd")]
+
+
+def test_codes_pins_and_answers_are_private_and_the_menus_are_not():
+    secret = [
+        Item("ivr.code", {"code": "72940518364"}),
+        Item("ivr.pin_again", {"pin": "0907"}),
+        Item(words="آب وصل شد."),
+    ]
+    assert all(piece.private for item in secret for piece in pieces(item))
+    assert not any(piece.private for piece in pieces(Item("ivr.menu.welcome")))
 
 
 def test_a_long_answer_is_cut_into_pieces_the_voice_can_take():

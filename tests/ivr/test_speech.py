@@ -70,6 +70,13 @@ async def test_a_sentence_is_made_once_and_read_from_disk_after_a_restart(tmp_pa
     second.close()
 
 
+async def test_what_is_not_to_be_kept_leaves_no_file(speech, tmp_path):
+    assert (await speech.say("رمزِ چهار رقمی: یک، دو، سه، چهار.", "fa", keep=False)).seconds > 2
+    assert list(tmp_path.rglob("*.g711")) == []
+    await speech.say(WELCOME, "fa")
+    assert len(list(tmp_path.rglob("*.g711"))) == 1
+
+
 async def test_a_damaged_file_of_the_cache_is_made_again(tmp_path):
     first, second = Speech(tmp_path), Speech(tmp_path)
     run = await first.say("نُه", "fa")
