@@ -35,6 +35,7 @@ NOTHING = 10.0  # seconds `wait` gives the other end to begin speaking
 LONGEST = 120.0  # seconds `wait` listens at most
 LOUD = 500  # of 32768: a 20 ms frame with a sample above it is sound
 TOKEN = re.compile(r"\s*(wait|say|hangup|[wsh]|,|[0-9*#A-D])")
+IDLE = frozenset({"wait", ",", "hangup"})  # steps that their hanging up does not cut off
 WORDS = {"w": "wait", "s": "say", "h": "hangup"}
 HELP = """\
 keys:
@@ -153,7 +154,7 @@ class _Phone:
             await asyncio.wait({listening, working}, return_when=asyncio.FIRST_COMPLETED)
             if not self.over:
                 self.tell("hanging up")
-            return DONE if self.done == len(todo) else NOT_REACHED
+            return DONE if IDLE.issuperset(todo[self.done :]) else NOT_REACHED
         finally:
             self.leg.hang_up()
             working.cancel()
