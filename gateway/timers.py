@@ -1,4 +1,4 @@
-"""The clock's own deeds: looks now and then for tickets whose time ran out. Many processes may look; each fires once."""
+"""The clock's own deeds: tickets whose time ran out, and what is past its keeping. Many may look; each fires once."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import asyncio
 import logging
 
 from core import lapses
+from core.channels import Clock
 from core.errors import PasokhError
+from core.files import Files
 from core.store import Store
+from core.tidy import tidy
 
 log = logging.getLogger("pasokh.timers")
 
+TIDY = 3600.0  # seconds between looks for what is past its keeping
 EVERY = 20.0  # seconds between looks; lapses are counted in days
 
 
 class Timers:
     """`start`, then `stop`."""
 
-    def __init__(self, store: Store, every: float = EVERY) -> None:
-        self._store, self._every = store, every
+    def __init__(self, store: Store, files: Files, clock: Clock, every: float = EVERY) -> None:
+        self._store, self._files, self._clock, self._every = store, files, clock, every
+        self._tidy_at = 0.0  #: monotonic seconds
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -33,8 +38,16 @@ class Timers:
         while True:
             try:
                 fired = await lapses.fire(self._store)
+                await self._tidy()
             except PasokhError:
                 log.warning("the store was too busy for timers")
                 fired = 0
             if fired < lapses.AT_ONCE:
                 await asyncio.sleep(self._every)
+
+    async def _tidy(self) -> None:
+        now = self._clock.monotonic()
+        if now >= self._tidy_at:
+            self._tidy_at = now + TIDY
+            gone = await tidy(self._store, self._files, self._clock.now())
+            log.info("tidied up", extra={"gone": gone})

@@ -103,7 +103,7 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     worker = Worker(opened, channels, ring, clock)
     await worker.start()
     parts.add("worker", worker.stop)
-    timers = Timers(opened)
+    timers = Timers(opened, files, clock)
     await timers.start()
     parts.add("timers", timers.stop)
     port = await _web(config, opened, door, files, ring, throttle, clock, channels, parts)
@@ -134,7 +134,7 @@ def _keyring(path: Path) -> Keyring:
 
 async def _store(database: str | None, clock: SystemClock, folder: Path, ring: Keyring) -> store.Store:
     try:
-        return await store.open(database, clock, folder, ring.key("chain"))
+        return await store.open(database, clock, folder, ring.key("chain", min(ring.keys)))
     except Refusal as error:
         raise CannotStart(str(error)) from None
 

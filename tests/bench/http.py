@@ -1,4 +1,4 @@
-"""Durable HTTP intake beside its peers: the same program that only validates, one transaction each, bare aiohttp."""
+"""Durable HTTP intake beside its peers: the same program only validating, one transaction each, bare aiohttp."""
 
 from __future__ import annotations
 
@@ -107,8 +107,11 @@ def _database(server: Server, name: str) -> str:
     return asyncio.run(make())
 
 
+Databases = Callable[[str], str | None]  # name of a run → URL, None = SQLite
+
+
 def _compare(
-    folder: Path, script: Path, what: str, database: Callable[[str], str | None], goal: float, group_goal: float
+    folder: Path, script: Path, what: str, database: Databases, goal: float, group_goal: float
 ) -> list[Figure]:
     """Pairs in turn, medians of their ratios."""
     rates: dict[str, list[float]] = {"durable": [], "validate": [], "single": [], "bare": []}
