@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +29,28 @@ from ivr.media import g711
 from ivr.prompts import Prompts
 from ivr.sounds import Sounds
 from ivr.spool import Note, Spool
+from ivr.steps import Item
 from tests.ivr.caller import NUMBER, MadeUpLeg, MemoryDoor, Words, call, house
-from tests.ivr.site import TODAY, texts
+from tests.ivr.site import ROOT, TODAY, texts
+from tests.journeys.phones import ear
 
 KEY = b"k" * 32
+MAILBOX = """\
+start = "message"
+[menu.message]
+do = "record"
+say = "ivr.menu.record"
+kind = "request"
+ok = "send"
+else = "goodbye"
+[menu.send]
+do = "take"
+ok = "goodbye"
+failed = "goodbye"
+[menu.goodbye]
+do = "hangup"
+say = "ivr.menu.goodbye"
+"""
 
 
 def lines(**more) -> dict:
@@ -131,6 +150,30 @@ def keyed(leg: MadeUpLeg, sentence: str) -> str:
     """The digits a caller heard in a sentence, as keys."""
     words = next(line for line in leg.heard if line.startswith(sentence)).partition(":")[2]
     return "".join(str(prompts._FA.index(word)) for word in re.split(r"[،؛.\s]+", words) if word)
+
+
+async def test_pyvoip_which_has_no_keys_leaves_its_voice_in_a_mailbox(opened, reactor, tmp_path):
+    made, files, door = opened
+    mailbox = lines(numbers={"*": "mailbox"})
+    (tmp_path / "phone").mkdir()
+    ours = channel.make(gear(tmp_path / "phone", reactor, mailbox, read=files.read, menus={"mailbox.toml": MAILBOX}))
+    voice, said, heard = ear.spoken("آب کوچهٔ ما از دیروز قطع است."), tmp_path / "say.wav", tmp_path / "heard.wav"
+    await asyncio.to_thread(said.write_bytes, g711.write_wav(voice.astype(np.int16)))
+    await ours.start(door)
+    try:
+        uri = f"sip:1888@127.0.0.1:{ours.ports['main']}"
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.journeys.phones.box", uri, str(said), str(heard), "7", "12", cwd=ROOT,
+        )  # fmt: skip
+        assert await asyncio.wait_for(child.wait(), 40) == 0
+        [found] = await until(lambda: made.read(rows, ticket))
+        assert (found["kind"], found["channel"]) == ("request", "phone")
+        [kept] = await made.read(rows, file)
+        assert ear.share(ear.read(await files.read(kept["key"])), voice) > 0.8
+        await until(lambda: ours.calls == 0)
+        assert ear.share(ear.read(await asyncio.to_thread(heard.read_bytes)), ear.said(Item("ivr.menu.record"))) > 0.8
+    finally:
+        await ours.stop(0)
 
 
 async def test_what_a_crash_left_in_the_spool_is_a_ticket_after_start(opened, reactor, tmp_path):
