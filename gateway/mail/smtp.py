@@ -13,10 +13,38 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from gateway.mail import paths
+from gateway.mail.events import Body, Close, Ended, Envelope, Event, Say, StartTls
+from gateway.mail.paths import Rcpt
+from gateway.mail.replies import (
+    BARE_NEWLINE,
+    BYE,
+    ENOUGH,
+    FULL,
+    NOT_ASCII,
+    NOT_HERE,
+    OK,
+    STOPPING,
+    SYNTAX,
+    TIME_OUT,
+    TOO_BIG,
+    TOO_LONG,
+    TOO_MANY,
+    TRY_AND_SEE,
+    UNKNOWN,
+    UNKNOWN_PARAMETER,
+    WRONG_ORDER,
+    Reply,
+)  # fmt: skip
+
+__all__ = [
+    "FULL", "OK", "STOPPING", "Body", "Close", "Ended", "Envelope", "Event", "Limits", "Phase", "Rcpt", "Reply", "Say",
+    "Session", "StartTls",
+]  # fmt: skip
+
 END = b"\r\n.\r\n"
 TAILS = (b"\r", b"\r\n", b"\r\n.", b"\r\n.\r")
 BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
-PATH = re.compile(r'<(?:@[^:<>]*:)?(?P<box>(?:"(?:\\.|[^"\\])*"|[^"<>@\s])*(?:@[^<>@\s]+)?)>(?P<rest>.*)', re.DOTALL)
 HELP_VERBS = frozenset({"HELP", "EXPN", "BDAT", "AUTH", "TURN", "ETRN", "SEND", "SOML", "SAML"})
 
 Dialect = Literal["smtp", "lmtp"]
@@ -33,76 +61,6 @@ class Limits:
     mails: int = 1000  #: letters a connection
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer: code, enhanced code (RFC 3463) and a text that tells nothing of the inside."""
-
-    code: int
-    status: str
-    text: str
-
-    def line(self) -> bytes:
-        return f"{self.code} {self.status + ' ' if self.status else ''}{self.text}\r\n".encode("ascii", "replace")
-
-
-@dataclass(frozen=True, slots=True)
-class Rcpt:
-    """A recipient as it was named; `domain` is lower case, '' for the bare `postmaster`."""
-
-    local: str
-    domain: str
-
-    def __str__(self) -> str:
-        return f"{self.local}@{self.domain}" if self.domain else self.local
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Who hands a letter over for whom. `sender` is '' for a report (RFC 5321 s 6.1)."""
-
-    helo: str
-    sender: str
-    recipients: tuple[Rcpt, ...]
-    utf8: bool
-    tls: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Write this to the peer."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A piece of the letter, dots of transparency already taken off."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The final dot was seen; `verdict` must follow. With `taken` False the session has refused it: forget the body."""
-
-    envelope: Envelope
-    size: int
-    taken: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class StartTls:
-    """Begin the handshake now; then call `secured`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """End the connection once what was said is written; an open letter is forgotten."""
-
-
-Event = Say | Body | Ended | StartTls | Close
-
-
 class Phase(Enum):
     """What the next byte is."""
 
@@ -112,25 +70,6 @@ class Phase(Enum):
     VERDICT = "verdict"  #: nothing is looked at
     TLS = "tls"  #: nothing may come in clear
     CLOSED = "closed"
-
-
-OK = Reply(250, "2.0.0", "Ok")
-WRONG_ORDER = Reply(503, "5.5.1", "Bad sequence of commands")
-SYNTAX = Reply(501, "5.5.4", "Syntax error in parameters")
-UNKNOWN = Reply(500, "5.5.1", "Command not recognised")
-TOO_LONG = Reply(500, "5.5.2", "Command too long")
-NOT_HERE = Reply(502, "5.5.1", "Command not implemented")
-TOO_BIG = Reply(552, "5.3.4", "Message too big")
-NOT_ASCII = Reply(553, "5.6.7", "Address needs SMTPUTF8")
-UNKNOWN_PARAMETER = Reply(555, "5.5.4", "Parameter not recognised")
-TOO_MANY = Reply(452, "4.5.3", "Too many recipients")
-ENOUGH = Reply(421, "4.7.0", "Too many errors or messages, closing")
-BARE_NEWLINE = Reply(521, "5.5.2", "Bare CR or LF is not accepted")
-TIME_OUT = Reply(421, "4.4.2", "Timed out, closing")
-TRY_AND_SEE = Reply(252, "2.0.0", "Send some mail and see")
-BYE = Reply(221, "2.0.0", "Bye")
-STOPPING = Reply(421, "4.3.2", "Shutting down, closing")
-FULL = Reply(421, "4.7.0", "Too many connections, try again later")
 
 
 @dataclass(slots=True)
@@ -369,14 +308,14 @@ class Session:
             self._say(self._mail_reply(rest))
 
     def _mail_reply(self, rest: str) -> Reply:
-        path = _path("FROM:", rest)
+        path = paths.path("FROM:", rest)
         if path is None:
             return SYNTAX
         sender, words = path
-        options = dict(_option(word) for word in words)
+        options = dict(paths.option(word) for word in words)
         if set(options) - {"SIZE", "BODY", "SMTPUTF8"}:
             return UNKNOWN_PARAMETER
-        fault = _fault(options, self.limits.size)
+        fault = paths.fault(options, self.limits.size)
         if fault is not None:
             return fault
         if not sender.isascii() and "SMTPUTF8" not in options:
@@ -392,7 +331,7 @@ class Session:
             self._say(self._rcpt_reply(rest))
 
     def _rcpt_reply(self, rest: str) -> Reply:
-        path = _path("TO:", rest)
+        path = paths.path("TO:", rest)
         if path is None or not path[0]:
             return SYNTAX
         if path[1]:
@@ -475,29 +414,3 @@ def _held(data: bytearray) -> int:
     if not data.endswith(TAILS):
         return 0
     return next(n for n in range(4, 0, -1) if data.endswith(END[:n]))
-
-
-def _path(word: str, rest: str) -> tuple[str, list[str]] | None:
-    """`FROM:<a@b> X Y` → ("a@b", ["X", "Y"]); None for a bad path (RFC 5321 s 4.1.2)."""
-    if rest[: len(word)].upper() != word:
-        return None
-    found = PATH.fullmatch(rest[len(word) :].lstrip(" "))
-    if found is None or (found["rest"] and not found["rest"].startswith(" ")) or len(found["box"]) > 1000:
-        return None
-    if any(ord(c) < 32 or ord(c) == 127 for c in found["box"]):
-        return None
-    return found["box"], found["rest"].split()
-
-
-def _option(word: str) -> tuple[str, str]:
-    name, _, value = word.partition("=")
-    return name.upper(), value.upper()
-
-
-def _fault(options: dict[str, str], size: int) -> Reply | None:
-    said = options.get("SIZE", "0")
-    if not (said.isascii() and said.isdigit() and len(said) <= 20):
-        return SYNTAX
-    if options.get("BODY", "7BIT") not in ("7BIT", "8BITMIME"):
-        return SYNTAX
-    return TOO_BIG if int(said) > size else None
