@@ -179,6 +179,7 @@ def _gear(
             "menus_folder": str(config.menus_folder),
             "prompts": str(config.prompts_folder),
             "hours": _hours(config),
+            "loopback_exempt": config.settings.loopback_exempt,
         },
     )
 
