@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
 from web import api, assets, auth, csrf, errors, guard, health, hooks, page, settings
@@ -20,7 +18,6 @@ from web.sign import Signer
 from web.uploads import FIELDS, Received, receive
 from web.visit import SITE, VISIT, Site, Visit
 
-BODY = 60.0  # seconds a form's body may take, then 408
 KEEPALIVE = 10.0  # seconds; slow headers are cut by it alone
 
 
@@ -76,10 +73,7 @@ async def _serve(request: web.Request, route: Route) -> web.StreamResponse:
     if route.access.by is By.SESSION:
         await signin.admit(visit, route.access)
     if route.form is not None:
-        try:
-            async with asyncio.timeout(BODY):
-                visit.form = await receive(request, visit.parts.door, route.form)
-        except TimeoutError:
-            raise web.HTTPRequestTimeout from None
+        csrf.check_origin(visit)  # before anything of it is kept
+        visit.form = await receive(request, visit.parts.door, route.form)
         csrf.check(visit)
     return await route.view(visit)

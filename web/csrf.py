@@ -17,6 +17,12 @@ def origins(visit: Visit) -> list[str]:
     return configured
 
 
+def check_origin(visit: Visit) -> None:
+    """Raises HTTPForbidden when the browser itself says that the form is another site's."""
+    if auth.origin(visit.request, origins(visit)) is Origin.FOREIGN:
+        raise web.HTTPForbidden
+
+
 def check(visit: Visit) -> None:
     """Raises HTTPForbidden unless the browser says the form is ours or the form's own token does."""
     where = auth.origin(visit.request, origins(visit))

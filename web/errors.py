@@ -58,11 +58,12 @@ async def faults(
         failure = Failure(raised.status, problem.WORDS.get(raised.status, "error"), kept)
     except PasokhError as error:
         failure = of(error)
-    except (ConnectionError, TimeoutError):
-        raise
-    except Exception:
+    except Exception as error:
+        if _gone(request):
+            raise
         log.exception("a view failed", extra={"route": _route(request)})
-        failure = Failure(500, "error", {})
+        away = isinstance(error, ConnectionError | TimeoutError)  # the store's, since the asker is still there
+        failure = Failure(503, "busy", {"Retry-After": "5"}) if away else Failure(500, "error", {})
     return answer(request, failure)
 
 
@@ -85,6 +86,11 @@ def page(visit: Visit, failure: Failure) -> web.Response:
     response.headers.update(failure.headers)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _gone(request: web.Request) -> bool:
+    """Has the asker hung up?"""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _visit(request: web.Request) -> Visit:

@@ -11,7 +11,7 @@ from core.channels import KeptFile
 from web.headers import dress
 from web.visit import Visit
 
-RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)\Z")
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})\Z")
 SANDBOX = "default-src 'none'; sandbox"
 
 
@@ -28,17 +28,27 @@ async def serve(visit: Visit, kept: KeptFile) -> web.StreamResponse:
     dress(response, visit.request.scheme)
     await response.prepare(visit.request)
     if visit.request.method != "HEAD":
-        async for part in visit.parts.files.stream(kept.key, start, end):
-            await response.write(part)
+        await _pour(visit, response, kept.key, start, end)
     await response.write_eof()
     return response
+
+
+async def _pour(visit: Visit, response: web.StreamResponse, key: str, start: int, end: int) -> None:
+    """Write the octets; what breaks off in the middle ends the connection, so that nobody takes it for the whole."""
+    try:
+        async for part in visit.parts.files.stream(key, start, end):
+            await response.write(part)
+    except Exception:
+        if visit.request.transport is not None:
+            visit.request.transport.abort()
+        raise
 
 
 def _headers(kept: KeptFile) -> dict[str, str]:
     way = "inline" if kept.type.startswith("audio/") else "attachment"
     return {
         "Content-Type": kept.type,
-        "Content-Disposition": f"{way}; filename*=UTF-8''{quote(kept.name)}",
+        "Content-Disposition": f"{way}; filename*=UTF-8''{quote(kept.name, safe='', errors='replace')}",
         "Content-Security-Policy": SANDBOX,
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-store",

@@ -13,7 +13,9 @@ from core import codes, jalali, phones, text
 from core.errors import WrongInput
 
 F = TypeVar("F")
-MAIL = re.compile(r"[^@\s,;<>\"()]{1,64}@[^@\s,;<>\"()]{1,190}")
+MAIL = re.compile(
+    r"[^@\s,;<>\"()\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]{1,64}@[^@\s,;<>\"()]{1,190}"
+)
 LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from core.channels import RawRequest
 from web import auth
 from web.routes import Route
-from web.uploads import FIELDS
+from web.uploads import octets
 from web.visit import Visit
 
 
@@ -17,13 +17,11 @@ async def sms(visit: Visit) -> web.StreamResponse:
     if hooked is None:
         raise web.HTTPNotFound
     request = visit.request
-    if (request.content_length or 0) > FIELDS:
-        raise web.HTTPRequestEntityTooLarge(FIELDS, request.content_length or 0)
     raw = RawRequest(
         method=request.method,
         query=dict(request.query),
         headers={name.lower(): value for name, value in request.headers.items()},
-        body=await request.read(),
+        body=await octets(request),
         peer=visit.peer,
     )
     reply = await hooked.hook(request.match_info["line"], request.match_info["secret"], raw)

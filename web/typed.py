@@ -16,7 +16,7 @@ from core.views import Actor
 from web import auth, csrf, problem
 from web.auth import Access, By
 from web.routes import Route
-from web.uploads import FIELDS
+from web.uploads import octets
 from web.visit import Visit
 
 JSON = ("application/json",)
@@ -154,9 +154,7 @@ async def _body(op: Operation, visit: Visit) -> Any:
     request = visit.request
     if request.content_type not in JSON:
         raise Refused(415)
-    if (request.content_length or 0) > FIELDS:
-        raise Refused(413)
-    raw = await request.read()
+    raw = await octets(request)
     try:
         plain = whole(msgspec.json.decode(raw))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from multidict import MultiDict
 
 from core import text
@@ -17,6 +19,14 @@ from web import sniff
 FIELDS = 64 * 1024  # octets of all fields together, and of any body without files
 CHUNK = 64 * 1024
 NAME = 120  # characters of a file's label
+SLOWEST = 60.0  # seconds a body may take, then 408
+BROKEN = (
+    ValueError,
+    LookupError,
+    RuntimeError,
+    AssertionError,
+    HttpProcessingError,
+)  # what aiohttp says of a body that is no form
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +59,43 @@ class TooBig(Exception):
     """A file grew past its limit while it was being read."""
 
 
+async def octets(request: web.Request, most: int = FIELDS) -> bytes:
+    """A whole body that is no form. Raises HTTPRequestEntityTooLarge past `most` octets, HTTPRequestTimeout."""
+    if (request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+    data = bytearray()
+    try:
+        async with asyncio.timeout(SLOWEST):
+            async for chunk in request.content.iter_any():
+                data += chunk
+                if len(data) > most:
+                    raise web.HTTPRequestEntityTooLarge(most, len(data))
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+    return bytes(data)
+
+
 async def receive(request: web.Request, door: Door, limits: Limits) -> Received:
-    """Read a form's body. Raises HTTPRequestEntityTooLarge past 64 KiB of fields; a file's faults are told by word."""
+    """Read a form's body. Raises HTTPRequestEntityTooLarge past 64 KiB of fields, HTTPRequestTimeout past a minute,
+    HTTPBadRequest for a body that is no form; a file's faults are told by word."""
+    try:
+        async with asyncio.timeout(SLOWEST):
+            return await _receive(request, door, limits)
+    except TimeoutError:
+        raise web.HTTPRequestTimeout from None
+
+
+async def _receive(request: web.Request, door: Door, limits: Limits) -> Received:
     if request.content_type == "multipart/form-data":
         return await _multipart(request, door, limits)
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType
     if (request.content_length or 0) > FIELDS:
         raise web.HTTPRequestEntityTooLarge(FIELDS, request.content_length or 0)
-    data = await request.post()
+    try:
+        data = await request.post()
+    except BROKEN:
+        raise web.HTTPBadRequest from None
     return Received(MultiDict((name, value) for name, value in data.items() if isinstance(value, str)))
 
 
@@ -65,21 +103,50 @@ async def _multipart(request: web.Request, door: Door, limits: Limits) -> Receiv
     if (request.content_length or 0) > limits.total + 2 * FIELDS:
         raise web.HTTPRequestEntityTooLarge(limits.total, request.content_length or 0)
     got, spent = Received(), 0
-    async for part in await request.multipart():
-        if not isinstance(part, BodyPartReader) or not part.name:
-            raise web.HTTPBadRequest
+    async for part in _parts(request):
+        name = part.name or ""
         if part.filename is None:
+            spent += len(name) + 1
             value = await _field(part, FIELDS - spent)
-            spent += len(value) + len(part.name)
-            got.fields.add(part.name, value.decode("utf-8", "replace"))
+            spent += len(value)
+            got.fields.add(name, value.decode("utf-8", "replace"))
         elif part.filename:
             await _file(part, door, limits, got)
     return got
 
 
+async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
+    """The named parts of a form. Raises HTTPBadRequest for anything else."""
+    try:
+        reader = await request.multipart()
+    except BROKEN:
+        raise web.HTTPBadRequest from None
+    while True:
+        try:
+            part = await reader.next()
+            named = isinstance(part, BodyPartReader) and bool(part.name)
+        except BROKEN:
+            raise web.HTTPBadRequest from None
+        if part is None:
+            return
+        if not named or not isinstance(part, BodyPartReader):
+            raise web.HTTPBadRequest
+        yield part
+
+
+async def _chunk(part: BodyPartReader) -> bytes:
+    """The next octets of a part. Raises HTTPBadRequest where it breaks off."""
+    try:
+        return bytes(await part.read_chunk(CHUNK))
+    except BROKEN:
+        raise web.HTTPBadRequest from None
+
+
 async def _field(part: BodyPartReader, room: int) -> bytes:
     data = bytearray()
-    while chunk := await part.read_chunk(CHUNK):
+    if room < 0:
+        raise web.HTTPRequestEntityTooLarge(FIELDS, FIELDS + 1)
+    while chunk := await _chunk(part):
         data += chunk
         if len(data) > room:
             raise web.HTTPRequestEntityTooLarge(FIELDS, FIELDS + 1)
@@ -92,7 +159,7 @@ async def _file(part: BodyPartReader, door: Door, limits: Limits, got: Received)
         await part.release()
         return
     room = min(limits.each, limits.total - sum(one.size for one in got.files))
-    head = await part.read_chunk(CHUNK)
+    head = await _chunk(part)
     kind = sniff.media_type(head[: sniff.HEAD])
     if not head:
         return
@@ -117,7 +184,7 @@ async def _stream(part: BodyPartReader, head: bytes, room: int) -> AsyncIterator
         if seen > room:
             raise TooBig
         yield chunk
-        chunk = await part.read_chunk(CHUNK)
+        chunk = await _chunk(part)
 
 
 def label(name: str) -> str:

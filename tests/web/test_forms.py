@@ -59,6 +59,8 @@ def test_what_is_typed_is_cleaned(kind: forms.Kind, typed: str, expected: Any):
         (forms.Mail(), "a@b", "shape"),
         (forms.Mail(), "a@b.ir\nBcc: x@y.ir", "shape"),
         (forms.Mail(), "a@@b.ir", "shape"),
+        (forms.Mail(), "a\x00b@c.ir", "shape"),
+        (forms.Mail(), "a\u202eb@c.ir", "shape"),
         (forms.Mail(), "a" * 250 + "@b.ir", "shape"),
         (forms.Date(), "فردا", "shape"),
         (forms.Date(), "1405/12/31", "no_such_day"),

@@ -29,7 +29,7 @@ def table(site: Site) -> list[Route]:
 
 def address(route: Route) -> str:
     """The route's path with something in each place."""
-    path = re.sub(r"\{(\w+):[^{}]*\}", lambda m: "1" if m[1] in ("id", "row") else "take", route.path)
+    path = re.sub(r"\{(\w+):(?:[^{}]|\{[^{}]*\})*\}", lambda m: "1" if m[1] in ("id", "row") else "take", route.path)
     return re.sub(r"\{(\w+)\}", lambda m: SAMPLE.get(m[1], "x"), path)
 
 

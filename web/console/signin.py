@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -13,6 +15,8 @@ from web import auth, forms
 from web.auth import Access
 from web.forms import Bad, Line, Secret
 from web.visit import Visit
+
+NEXT = re.compile(r"/console/[!-\[\]-~]*")  # printable, no backslash
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ async def admit(visit: Visit, access: Access) -> None:
     visit.session = await _session(visit)
     if visit.session is None:
         if visit.request.method in ("GET", "HEAD"):
-            raise web.HTTPSeeOther(f"/console/login?next={visit.request.rel_url.raw_path_qs}")
+            raise web.HTTPSeeOther(f"/console/login?next={quote(visit.request.rel_url.raw_path_qs, safe='/')}")
         raise web.HTTPUnauthorized
     if access.permission and not may(visit, access.permission):
         raise web.HTTPForbidden
@@ -58,6 +62,8 @@ async def enter(visit: Visit) -> web.StreamResponse:
     found = await people.sign_in(visit.parts.store, read.user, read.password, auth.bucket(visit.peer))
     if not isinstance(found, Session):
         return _refused(visit, read.user, found.after)
+    if _token(visit):  # whoever signs in anew leaves no older session behind
+        await people.sign_out(visit.parts.store, _token(visit))
     response = web.Response(status=303, headers={"Location": _next(visit)})
     auth.set_cookie(visit.request, response, found.token)
     return response
@@ -91,7 +97,7 @@ def _token(visit: Visit) -> str:
 def _next(visit: Visit) -> str:
     """Only a page of the console itself may come next."""
     wanted = visit.form.get("next")
-    return wanted if wanted.startswith("/console/") and "\\" not in wanted and "\n" not in wanted else "/console/"
+    return wanted if NEXT.fullmatch(wanted) else "/console/"
 
 
 def _form(visit: Visit, error: str, user: str, status: int) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from web.forms import Bad, Choice, Text, Whole, Word
 from web.visit import Visit
 
 UNDO = 10_000  # ms in which a reply may be taken back
+NUMBER = re.compile(r"[0-9]{1,18}")  # of a ticket or message
 CHANNELS = ("web", "sms", "mail", "phone", "desk")
 
 
@@ -60,7 +62,7 @@ async def reply(visit: Visit) -> web.StreamResponse:
 async def unsend(visit: Visit) -> web.StreamResponse:
     """Take a reply back within 10 seconds."""
     message = visit.form.get("message")
-    if not message.isascii() or not message.isdigit():
+    if not NUMBER.fullmatch(message):
         raise web.HTTPBadRequest
     try:
         await replies.unsend(visit.parts.store, visit.actor, number(visit), int(message))
@@ -72,7 +74,7 @@ async def unsend(visit: Visit) -> web.StreamResponse:
 async def file(visit: Visit) -> web.StreamResponse:
     """A file of a ticket (`?t=` its id) this person may read; sound plays in place, by Range."""
     asked = visit.request.query.get("t", "")
-    if not asked.isascii() or not asked.isdigit():
+    if not NUMBER.fullmatch(asked):
         raise web.HTTPNotFound
     view = await desk.ticket(visit.parts.store, visit.actor, int(asked))
     key = visit.request.match_info["key"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from web.uploads import octets
 from web.visit import Visit
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,7 @@ async def accessibility(visit: Visit) -> web.StreamResponse:
 
 async def csp(visit: Visit) -> web.StreamResponse:
     """A browser's report of broken policy: counted by its kind alone, thrown away."""
-    if (visit.request.content_length or 0) > REPORT or len(await visit.request.content.read(REPORT + 1)) > REPORT:
-        raise web.HTTPRequestEntityTooLarge(REPORT, REPORT + 1)
+    await octets(visit.request, REPORT)
     log.warning("a browser reported broken content policy")
     return web.Response(status=204)
 
