@@ -379,7 +379,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--number", default="1888", help="what is dialled")
     parser.add_argument("--keys", default="", help="pressed one after the other, each after --pause seconds")
     parser.add_argument("--pause", type=float, default=3.0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=time.time_ns(), help="dialogs and voices; another one each run")
     parser.add_argument("--bare", action="store_true", help="measure this program alone")
     options = parser.parse_args(arguments)
     host, _, port = options.server.removeprefix("sip:").rpartition("@")[2].partition(":")
