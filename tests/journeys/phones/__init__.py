@@ -1,0 +1,1 @@
+"""Telephones of other makes, and an ear, for the phone journey."""
