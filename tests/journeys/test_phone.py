@@ -153,6 +153,7 @@ def test_pyvoip_hears_the_welcome_in_persian_speaks_and_hangs_up(demo, say, tmp_
 # ---------------------------------------------------------------- the whole journey
 
 
+@pytest.mark.timeout(240)  # three calls, heard to the end
 def test_a_message_its_code_and_pin_the_answer_and_hearing_it(demo, operator, say, voice, tmp_path):
     before = tickets(operator)
     first, second = tmp_path / "first.wav", tmp_path / "second.wav"
@@ -250,6 +251,7 @@ def answered(sock: socket.socket) -> int:
     return int(found[1])
 
 
+@pytest.mark.timeout(240)  # three starts
 def test_killed_while_a_caller_speaks_the_recording_is_one_ticket_marked_recovered(demo, operator, voice, tmp_path):
     before = tickets(operator)
     (tmp_path / "say.wav").write_bytes(g711.write_wav(np.tile(voice, 3)))
