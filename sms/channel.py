@@ -10,12 +10,15 @@ import asyncio
 import hashlib
 import hmac
 import logging
+import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from config.positions import Document, Where
 from config.shape import read
 from core import codes, phones
+from core import text as words_of
 from core.channels import (
     Act,
     Asker,
@@ -52,6 +55,9 @@ PAUSED = 300.0  # seconds a line without key or credit rests
 WEAK_SPAN = 600_000  # ms in which an arrival without id counts as the same one
 RECEIPTS = ("receipt_sms",)  # budgets of a number: codes of new tickets
 SENTENCES = ("sms_auto_hour", "sms_auto_day")  # and every other automatic sentence
+BLOCK = 4  # last digits of a number that its block of 10,000 has not
+JUDGED = 4096  # texts whose repeats spend nothing more; the oldest is forgotten first
+DIGIT, LETTER = re.compile(r"\d"), re.compile(r"[^\W\d]")
 LANGS = ("fa", "en")
 WORDS = ("stop", "start", "help", "confidential", "state", "accept", "object")
 
@@ -69,6 +75,7 @@ class Sms:
         self._gathers = {name: Gather(provider) for name, provider in made.items()}
         self._pollers: list[asyncio.Task[None]] = []
         self._door: Door | None = None
+        self._judged: OrderedDict[str, bool] = OrderedDict()
 
     # ---- life
 
@@ -205,7 +212,9 @@ class Sms:
         """A code that opens nothing: an addition becomes a ticket of its own, a deed gets its reason told."""
         if heard.reading.act is Act.ADD:
             await self._desk().take(heard.inbound(quiet, act=Act.NEW))
-        elif not quiet:
+            return
+        await self._kept(heard, "refused")
+        if not quiet:
             await self._tell(heard, "need_proof" if isinstance(error, NotFound | Locked) else "not_now")
 
     async def _state(self, heard: Heard) -> None:
@@ -241,19 +250,37 @@ class Sms:
     async def _tell(
         self, heard: Heard, key: str, facts: Mapping[str, Any] | None = None, ticket: int | None = None
     ) -> None:
-        note = Note("sms", f"tell:{heard.ref}", heard.sender or "", key, facts or {}, heard.line_name, ticket=ticket)
-        await self._desk().tell(note)
+        """Queue a sentence, unless this very one was told to this number a moment ago."""
+        to, facts = heard.sender or "", facts or {}
+        if await self._within("sms_sentence", f"{to} {key} {sorted(facts.items())}"):
+            note = Note("sms", f"tell:{heard.ref}", to, key, facts, heard.line_name, ticket=ticket)
+            await self._desk().tell(note)
 
     async def _may_answer(self, heard: Heard, rules: Sequence[str] = SENTENCES) -> bool:
-        """Only mobiles, never our own lines, within the budgets of a number."""
+        """Only mobiles, never our own lines, no loop, within the budgets; a repeat of a text spends nothing more."""
         own = {phones.parse(line.number) or line.number for line in self._lines.values()}
         sender = heard.sender
         if sender is None or sender in own or not phones.mobile(sender):
             return False
-        for rule in rules:
-            if not await self._desk().spend(rule, sender):
+        if heard.ref not in self._judged:
+            self._judged[heard.ref] = await self._afford(heard, sender, rules)
+            while len(self._judged) > JUDGED:
+                self._judged.popitem(last=False)
+        return self._judged[heard.ref]
+
+    async def _afford(self, heard: Heard, sender: str, rules: Sequence[str]) -> bool:
+        spent = [(rule, sender) for rule in rules] + [("sms_block_day", sender[:-BLOCK])]
+        if heard.mask:
+            spent.insert(0, ("sms_equal", f"{sender} {heard.mask}"))
+        for rule, key in spent:
+            if not await self._within(rule, key):
+                log.info("no automatic text, a budget is empty", extra={"rule": rule, "line": heard.line_name})
                 return False
         return True
+
+    async def _within(self, rule: str, key: str) -> bool:
+        """Take one of a budget; trials on loopback have no end of it."""
+        return bool(self._gear.extra.get("loopback_exempt")) or await self._desk().spend(rule, key)
 
     def _line(self, name: str | None) -> tuple[str, LineSettings]:
         if name in self._lines:
@@ -285,6 +312,12 @@ class Heard:
     def contact(self) -> Contact | None:
         """The network vouches for a sender as far as SMS goes: it opens what was sent to it before."""
         return Contact(ContactKind.PHONE, self.sender, proven=True) if self.sender else None
+
+    @property
+    def mask(self) -> str:
+        """A digest of the words with every digit alike, '' for a text of digits alone: a bare code is no loop."""
+        masked = DIGIT.sub("0", words_of.fold(self.arrival.text))
+        return hashlib.sha256(masked.encode()).hexdigest() if LETTER.search(masked) else ""
 
     def inbound(self, quiet: bool, act: Act | None = None) -> Inbound:
         act = act or self.reading.act
