@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from core.calendar import Calendar, Due, due
+from core.calendar import Calendar, due
 from core.model import Kind, State
 from core.routing import Rules
 from core.states import LAPSES
@@ -17,12 +17,20 @@ MOST_KEPT = 4096  #: due dates remembered; they depend on the minute of arrival 
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A due date (ms UTC) and its steps as they are stored."""
+
+    at: int
+    steps: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Book:
     """One configuration, with what is worth remembering of it."""
 
     config: Config
     kind: Kind = Kind.REQUEST  #: of a message that says nothing
-    _kept: dict[tuple[str, int], Due] = field(default_factory=dict, compare=False, repr=False)
+    _kept: dict[tuple[str, int], Told] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def rules(self) -> Rules:
@@ -37,14 +45,15 @@ class Book:
         """The working days `unit` keeps."""
         return self.config.calendar
 
-    def due(self, start: int, budget: str) -> Due:
+    def due(self, start: int, budget: str) -> Told:
         """When `budget` from `start` runs out, days skipped on the way and all. Raises NoWorkingDay."""
         key = (budget, start // 60_000)
         known = self._kept.get(key)
         if known is None:
             if len(self._kept) >= MOST_KEPT:
                 self._kept.clear()
-            known = self._kept[key] = due(start, budget, self.config.calendar)
+            found = due(start, budget, self.config.calendar)
+            known = self._kept[key] = Told(found.at, found.json())
         return known
 
     def lapse_at(self, state: State, start: int) -> int | None:

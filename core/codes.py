@@ -34,7 +34,7 @@ def check(body: str) -> str:
     """The Verhoeff digit that goes behind `body` (ASCII digits)."""
     value = 0
     for place, digit in enumerate(reversed(body), start=1):
-        value = _join(value, _turn(place, int(digit)))
+        value = _JOINED[value][_TURNED[place % 8][int(digit)]]
     return str(_INVERSE[value])
 
 
@@ -103,3 +103,7 @@ def _join(j: int, k: int) -> int:
     if j < 5:
         return (j + k) % 5 if k < 5 else 5 + (j + k) % 5
     return 5 + (j - k) % 5 if k < 5 else (j - k) % 5
+
+
+_TURNED = [[_turn(place, digit) for digit in range(10)] for place in range(8)]
+_JOINED = [[_join(j, k) for k in range(10)] for j in range(10)]

@@ -91,7 +91,7 @@ class Preparer:
             "subject": subject, "place": _line(heard.place, PLACE), "urgent": route.urgent, "tags": list(route.tags),
             "route": {"rule": route.rule, "matched": dict(route.matched)}, "facts": _clean(heard.facts),
             "related": None, "budget": budget, "due_from": at, "due_at": due.at if due else None,
-            "due_steps": due.json() if due else [], "lapse_at": self.book.lapse_at(state, at), "last_at": at,
+            "due_steps": due.steps if due else [], "lapse_at": self.book.lapse_at(state, at), "last_at": at,
             "pin_key": self.ring.newest,
         }  # fmt: skip
 
@@ -169,7 +169,7 @@ class Preparer:
 
 def proof_contact(proof: str | None, area: str | None = None) -> Contact | None:
     """The phone or mail address somebody typed as second proof; None for a PIN or anything else."""
-    bare = text.digits(proof or "").strip()
+    bare = text.digits(text.clean(proof or "")).strip()
     if "@" in bare:
         return Contact(ContactKind.MAIL, bare.lower())
     number = phones.parse(bare, area) if len(bare) > 4 else None

@@ -103,7 +103,8 @@ def route(facts: Facts, rules: Rules) -> Route:
     service's, else the rule's, else the one written to by its own address, else the secretariat.
     """
     haystack = _Haystack(facts.text)
-    rule, matched = None, {}
+    rule: Rule | None = None
+    matched: dict[str, str] = {}
     for candidate in rules.items:
         found = _fits(candidate, facts, haystack)
         if found is not None:
@@ -134,13 +135,16 @@ class _Haystack:
         joined, cut = persian.readings(text)
         self._lines = f" {' '.join(joined)} " if joined is cut else f" {' '.join(joined)} \n {' '.join(cut)} "
 
-    def has(self, phrase: str) -> bool:
-        return _wanted(phrase) in self._lines
+    def held(self, values: tuple[str, ...]) -> list[str]:
+        """Those of `values` that stand here."""
+        lines = self._lines
+        return [value for value, wanted in _wanted(values) if wanted in lines]
 
 
 @lru_cache(4096)
-def _wanted(phrase: str) -> str:
-    return f" {phrase[:-1]}" if phrase.endswith("*") else f" {phrase} "
+def _wanted(values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Each phrase, and what to look for between blanks."""
+    return tuple((one, f" {one[:-1]}" if one.endswith("*") else f" {one} ") for one in values)
 
 
 def _fits(rule: Rule, facts: Facts, text: _Haystack) -> dict[str, str] | None:
@@ -155,7 +159,7 @@ def _fits(rule: Rule, facts: Facts, text: _Haystack) -> dict[str, str] | None:
 
 def _match(key: str, values: tuple[str, ...], facts: Facts, text: _Haystack) -> str | None:
     if key in WORDS:
-        held = [value for value in values if text.has(value)]
+        held = text.held(values)
         if key == "words.none":
             return None if held else ""
         enough = len(held) == len(values) if key == "words.all" else bool(held)

@@ -33,6 +33,7 @@ _WORD = re.compile(r"\w+")
 _DIGITS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2)
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _SYNONYMS = (("مسیول", "مسوول"),)  # two spellings of one word that folding leaves apart
+_last = [""]  # the text cleaned last: at the door, when stored and when matched it is the same one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Query:
 
 def digits(text: str) -> str:
     """Persian and Arabic digits as ASCII ones; all else as it is."""
-    return text.translate(_DIGITS)
+    return text if text.isascii() else text.translate(_DIGITS)
 
 
 def persian(text: str | int) -> str:
@@ -58,6 +59,13 @@ def clean(text: str) -> str:
 
     NUL, controls but tab and LF, bidi overrides and isolates, lone surrogates are dropped; ZWNJ stays.
     """
+    if text is _last[0]:
+        return text
+    _last[0] = text = _cleaned(text)
+    return text
+
+
+def _cleaned(text: str) -> str:
     if not _UNCLEAN.search(text) and unicodedata.is_normalized("NFC", text):
         return text  # almost always; four times faster
     text = _OUT.sub("", _LINES.sub("\n", text))
