@@ -9,16 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, codes, phones, points
+from core import cipher, codes, misses, phones, points
 from core.channels import Act, Answer, Asker, Facts, Words
-from core.errors import Locked
 from core.model import Contact, ContactKind, KeptFile, Kind, State, Way
 from core.office import Office, of
 from core.schema import code as codes_table
 from core.schema import contact, file, message, ticket, unit
 from core.states import events
 from core.store import Store
-from core.text import digits
+from core.text import clean, digits
 
 BESIDE, OTHER = "beside", "other_number"  #: marks of messages the ticket's citizen is not shown
 OBJECT_DAYS, TOP = 30, 2
@@ -42,19 +41,29 @@ async def answer_for(store: Store, code: str, asker: Asker) -> Answer | None:
 
     Proof is the asker's own proven contact, or the PIN, or the phone or mail the ticket came from, typed. None: no
     such code. A code with a wrong check digit is a slip, not a guess. Raises Locked after too many misses (settings
-    `[limits]`: miss_contact, miss_web, miss_code, miss_all), but never to the ticket's own proven contact; Busy.
+    `[limits]`: miss_contact, miss_web, miss_code), but never to the ticket's own proven contact; Busy. After too many
+    of a channel in all (miss_all) strangers wait up to 5 s.
     """
     if not codes.ok(code):
         return None
     office = of(store)
     case = await store.read(_case, code)
     own = _own(office, case, asker.contact)
-    if not own:
-        _shut(office, code, asker)
-    proven = _fits(office, case, asker.proof) or own
-    if case is None or not (proven or asker.proof is None):
-        _miss(office, code, asker, known=case is not None)
+    exempt = own or office.exempt(asker.key)
+    if not exempt:
+        await misses.slow(office, asker.channel)
+        misses.shut(office, _keys(code, asker))
+    proven = _fits(office, case, asker.proof) or own  # no await from here on: guesses at once count one by one
+    if not exempt and (case is None or not (proven or asker.proof is None)):
+        misses.miss(office, asker.channel, _keys(code, asker, known=case is not None))
     return _answer(office, case, proven) if case is not None else None
+
+
+async def is_own(store: Store, code: str, who: Contact | None) -> bool:
+    """Is `who` the proven contact of the ticket with this code? Raises Busy."""
+    if who is None or not who.proven:
+        return False
+    return _own(of(store), await store.read(_case, code), who)
 
 
 async def look_up(store: Store, what: str, key: str, asker: Asker | None = None) -> Facts | None:
@@ -89,7 +98,7 @@ def _own(office: Office, case: _Case | None, who: Contact | None) -> bool:
 
 def _fits(office: Office, case: _Case | None, proof: str | None) -> bool:
     """Is `proof` the PIN, or the phone or mail it came from? The same work for an unknown code."""
-    typed = digits(proof or "").strip()
+    typed = digits(clean(proof or "")).strip()
     key = case.row["pin_key"] if case is not None else office.keyring.newest
     pin = cipher.pin(office.keyring, key, case.row["id"] if case is not None else NOBODY)
     by_pin = cipher.same(typed.encode(), pin.encode())
@@ -100,28 +109,11 @@ def _fits(office: Office, case: _Case | None, proof: str | None) -> bool:
     return case is not None and bool(typed) and (by_pin or by_phone or by_mail)
 
 
-def _keys(code: str, asker: Asker) -> list[tuple[str, str]]:
-    """Budgets of misses by rule and key: who asks, and (where a proof was tried) the code's way by PIN."""
+def _keys(code: str, asker: Asker, known: bool = True) -> misses.Keys:
+    """Budgets of misses by rule and key: who asks, and (where a proof was tried on a ticket) the code's way by PIN."""
     who = "miss_web" if asker.channel == "web" else "miss_contact"
-    keys = [(who, f"{asker.channel}:{asker.key}"), ("miss_all", asker.channel)]
-    return [*keys, ("miss_code", f"{asker.channel}:{code}")] if asker.proof is not None else keys
-
-
-def _shut(office: Office, code: str, asker: Asker) -> None:
-    if office.exempt(asker.key):
-        return
-    waits = [office.throttle.wait(rule, key) for rule, key in _keys(code, asker)]
-    longest = max((wait for wait in waits if wait is not None), default=None)
-    if longest is not None:
-        raise Locked(longest)
-
-
-def _miss(office: Office, code: str, asker: Asker, known: bool) -> None:
-    if office.exempt(asker.key):
-        return
-    for rule, key in _keys(code, asker):
-        if known or rule != "miss_code":
-            office.throttle.take(rule, key)
+    keys = [(who, f"{asker.channel}:{asker.key}")]
+    return [*keys, ("miss_code", f"{asker.channel}:{code}")] if known and asker.proof is not None else keys
 
 
 # ---------------------------------------------------------------- what is shown
@@ -133,14 +125,14 @@ def _case(s: Connection, code: str) -> _Case | None:
     ask = ask.join(unit, unit.c.slug == ticket.c.unit, isouter=True)
     ask = ask.where(codes_table.c.kind == "tracking", codes_table.c.value == code)
     row = s.execute(ask).mappings().first()
-    if row is None:
-        return None
-    own = [point.contact for point in points.of_ticket(s, row["id"])]
-    blinds = s.execute(sa.select(contact.c.blind).where(contact.c.id.in_(own))).scalars()
-    said = sa.select(message).where(message.c.ticket == row["id"], message.c.way != Way.NOTE)
+    number = row["id"] if row is not None else NOBODY  # an unknown code is asked for in full, so that it takes as long
+    own = [point.contact for point in points.of_ticket(s, number)]
+    blinds = frozenset(s.execute(sa.select(contact.c.blind).where(contact.c.id.in_(own))).scalars())
+    said = sa.select(message).where(message.c.ticket == number, message.c.way != Way.NOTE)
     said = said.where(message.c.withdrawn_at.is_(None)).order_by(message.c.seq)
-    files = sa.select(file).where(file.c.ticket == row["id"], file.c.state == "kept").order_by(file.c.id)
-    return _Case(row, frozenset(blinds), s.execute(said).mappings().all(), s.execute(files).mappings().all())
+    files = sa.select(file).where(file.c.ticket == number, file.c.state == "kept").order_by(file.c.id)
+    messages, kept = s.execute(said).mappings().all(), s.execute(files).mappings().all()
+    return _Case(row, blinds, messages, kept) if row is not None else None
 
 
 def _answer(office: Office, case: _Case, proven: bool) -> Answer:

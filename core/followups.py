@@ -23,6 +23,7 @@ from core.turn import turn
 
 DAYS = 86_400_000  #: ms
 LATE = 30 * DAYS  #: after an answer it is too late to object; after closing a word opens a new ticket
+NOBODY = 0  #: stands for the ticket of an unknown code
 TOP = 2  #: the level of the oversight; past it the refusal names the outside body
 HOLDS = (Trust.PASS, Trust.UNJUDGED)
 ACKS = {
@@ -79,9 +80,10 @@ def write(s: Connection, item: Prepared) -> Receipt:
 def _named(s: Connection, item: Prepared) -> Target:
     """The ticket of the code, if the sender may. Raises NotFound, which says nothing of why."""
     number = _by_code(s, item.inbound.code)
+    proven = _proven(s, item, number or NOBODY)  # as much work for a code nobody has
     if number is None:
         raise NotFound("no such ticket, or no proof")
-    if _proven(s, item, number):
+    if proven:
         return Target(number)
     if item.inbound.act is Act.ADD and item.inbound.channel == "sms" and item.inbound.proof is None:
         return Target(number, mark=OTHER)
@@ -100,8 +102,8 @@ def _proven(s: Connection, item: Prepared, number: int) -> bool:
         return True
     if item.proofs and _takes_part(s, number, item.proofs):
         return True
-    typed = text.digits(item.inbound.proof or "").strip()
-    key = s.execute(sa.select(ticket.c.pin_key).where(ticket.c.id == number)).scalar_one()
+    typed = text.digits(text.clean(item.inbound.proof or "")).strip()
+    key = s.execute(sa.select(ticket.c.pin_key).where(ticket.c.id == number)).scalar() or item.ring.newest
     return cipher.same(typed, cipher.pin(item.ring, key, number))
 
 

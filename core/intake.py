@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core import asking, cipher, ids, outbox
+from core import asking, cipher, codes, ids, misses, outbox
 from core.book import Book
 from core.channels import Act, Answer, Asker, Clock, DeliveryState, Facts, Inbound, Note, Receipt
 from core.drawer import StoredDrawer
-from core.errors import Locked, NotFound
+from core.errors import NotFound
 from core.files import Files
 from core.model import KeptFile
+from core.office import of
 from core.prepare import Preparer
 from core.schema import AGENCY, raw, seen
 from core.schema import outbox as outbox_table
@@ -27,7 +30,6 @@ from core.throttle import Throttle
 if TYPE_CHECKING:
     from config.values import Config
 
-MISSED = ("miss_code", "miss_all")  #: budgets of wrong proofs, by code and of a channel in all
 TOLD = "note:"  #: before the channel's name in `seen`: automatic sentences, told once
 
 
@@ -45,6 +47,7 @@ class Desk:
         self._clock = clock
         self._throttle = throttle
         self._wake = wake
+        self._guessed: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._preparer = Preparer(Book(config), keyring, store.ids, store.chain_key)
 
     async def take(self, message: Inbound) -> Receipt:
@@ -55,17 +58,13 @@ class Desk:
         addition. Raises WrongInput(field, word), Busy; for acts on a ticket NotFound (no such code, or no proof),
         Locked, WrongState, Guarded(last_level, too_late, objected_once).
         """
-        guess = message.act is not Act.NEW and message.proof is not None
-        if guess:
-            self._shut(message)
+        if message.act is not Act.NEW and message.proof is not None and codes.ok(message.code or ""):
+            return await self._take_proof(message, message.code or "")
+        return await self._take(message)
+
+    async def _take(self, message: Inbound) -> Receipt:
         self._store.fetch_ids()
-        item = self._preparer.prepare(message, self._clock.now())
-        try:
-            receipt = await self._store.take(item)
-        except NotFound:
-            if guess:
-                self._miss(message)
-            raise
+        receipt = await self._store.take(self._preparer.prepare(message, self._clock.now()))
         if self._wake is not None:
             self._wake()
         return receipt
@@ -101,22 +100,27 @@ class Desk:
         """Keep raw bytes without a ticket, readable by no role; the row's id, once it is on disk."""
         return await self._store.write(_raw, channel, ref, data, why, self._clock.now())
 
-    def _keys(self, message: Inbound) -> list[tuple[str, str]]:
-        where = message.channel
-        return list(zip(MISSED, (f"{where}:{message.code}", where), strict=True))
+    async def _take_proof(self, message: Inbound, code: str) -> Receipt:
+        """Proofs are guessed here as well as at `answer_for`: the same budgets hold. One at a time for each code, so
+        that guesses at once are counted before the next is looked at."""
+        office = of(self._store)
+        async with self._guessed.setdefault(code, asyncio.Lock()):
+            keys = _missed(message)
+            if not await asking.is_own(self._store, code, message.contact):
+                await misses.slow(office, message.channel)
+                misses.shut(office, keys)
+            try:
+                return await self._take(message)
+            except NotFound:
+                misses.miss(office, message.channel, keys)
+                raise
 
-    def _shut(self, message: Inbound) -> None:
-        """Proofs are guessed here as well as at `answer_for`: the same budgets hold."""
-        waits = [self._throttle.wait(rule, key) for rule, key in self._keys(message) if rule in self._throttle.rules]
-        longest = max((wait for wait in waits if wait is not None), default=None)
-        proven = message.contact is not None and message.contact.proven
-        if longest is not None and not proven:
-            raise Locked(longest)
 
-    def _miss(self, message: Inbound) -> None:
-        for rule, key in self._keys(message):
-            if rule in self._throttle.rules:
-                self._throttle.take(rule, key)
+def _missed(message: Inbound) -> misses.Keys:
+    """Budgets of wrong proofs: the code's way by PIN, and whoever it certainly is that guesses."""
+    keys = [("miss_code", f"{message.channel}:{message.code}")]
+    who = message.contact
+    return [*keys, ("miss_contact", f"{message.channel}:{who.value}")] if who is not None and who.proven else keys
 
 
 def _raw(s: Connection, channel: str, ref: str, data: bytes, why: str, now: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from config.values import Config
@@ -26,6 +28,8 @@ class Office:
     clock: Clock
     throttle: Throttle
     undo: int = UNDO
+    sleep: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep, compare=False)  #: of guesses
+    alerts: dict[str, float] = field(default_factory=dict, compare=False, repr=False)  #: channel → told at, monotonic
 
     @property
     def rights(self) -> Rights:
