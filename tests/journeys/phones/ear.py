@@ -113,14 +113,17 @@ def digits(sound: Sound, lead: str, count: int) -> str:
     heard, words = spectrum(sound), spectrum(spoken(lead + "."))
     last = np.flatnonzero(words.max(axis=1) > FAINT)[-1] + 1
     begin = match(heard, words[max(0, last - 150) : last])[1] + min(last, 150)
-    known = [_words(spectrum(_word(digit)))[0] for digit in "0123456789"]
+    known = [[_words(spectrum(word))[-1] for word in _said(digit)] for digit in "0123456789"]
     spoken_ones = _words(heard[begin - 20 :])[1 : count + 1]  # the first is the end of the lead
-    return "".join(str(int(np.argmax([_alike(word, one) for one in known]))) for word in spoken_ones)
+    return "".join(
+        str(int(np.argmax([max(_alike(word, one) for one in ones) for ones in known]))) for word in spoken_ones
+    )
 
 
-def _word(digit: str) -> Sound:
-    """A digit as it is said in a row of digits."""
-    return spoken(one_by_one(digit, "fa") + "،")
+def _said(digit: str) -> list[Sound]:
+    """A digit as it is said alone, within a row of digits and at its end."""
+    word = one_by_one(digit, "fa")
+    return [spoken(text) for text in (f"{word}،", f"{word}.", f"یک، {word}،", f"یک، {word}.", f"دو، سه، {word}.")]
 
 
 def _words(heard: Sound) -> list[Sound]:
