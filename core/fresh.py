@@ -44,7 +44,7 @@ def write(s: Connection, items: Sequence[Prepared]) -> list[Receipt]:
     if winners:
         link_contacts(s, winners)
         for item in winners:
-            if id(item) in marked:
+            if id(item) in marked and SAME_ID not in item.message["marks"]:  # a batch may be tried anew
                 item.message["marks"] = [*item.message["marks"], SAME_ID]
         _insert(s, winners)
     repeats = {first[id(item)] for item in items} - {item.number for item in winners}

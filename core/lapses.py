@@ -1,29 +1,40 @@
-"""Time that runs out: tickets whose state's time is over get the event `lapse`. Columns, so that no restart loses one."""
+"""Time that runs out: tickets whose state's time is over get the event `lapse`. Columns: no restart loses one."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from core.errors import Busy
 from core.model import State
 from core.office import Office, of
 from core.schema import ticket
 from core.store import Store
 from core.turn import lock, turn
 
+log = logging.getLogger(__name__)
+
 LIVE = (State.HELD, State.ASKED, State.OUTSIDE, State.APPROVAL, State.ANSWERED)
 AT_ONCE = 100  # tickets a look
 
 
 async def fire(store: Store) -> int:
-    """Fire every lapse that is due, each in a transaction of its own; returns how many. Raises Busy."""
+    """Fire every lapse that is due, each in a transaction of its own; returns how many. One that cannot be fired is
+    logged and holds up no other. Raises Busy."""
     office = of(store)
-    due = await store.read(_due, office.clock.now())
-    for number in due:
-        await store.write(_lapse, office, number)
-    return len(due)
+    fired = 0
+    for number in await store.read(_due, office.clock.now()):
+        try:
+            await store.write(_lapse, office, number)
+            fired += 1
+        except Busy:
+            raise
+        except Exception:
+            log.exception("a ticket's time ran out and could not be fired", extra={"ticket": number})
+    return fired
 
 
 def _due(s: Connection, now: int) -> Sequence[int]:

@@ -63,8 +63,8 @@ class Prepared:
         """What is stored once only."""
         return (self.inbound.channel, self.ref, self.body)
 
-    def rescued(self, now: int) -> Prepared:
-        """The same message kept raw: a ticket at the secretariat that says it could not be read."""
+    def rescued(self, now: int, files: bool = False) -> Prepared:
+        """The same message kept raw: a ticket at the secretariat that says it could not be read. `files`: with them."""
         number, heard = self.number, self.inbound
         raw = heard.raw if heard.raw is not None else heard.text.encode(errors="replace")
         base: Row = {"id": number, "agency": 1, "at": now}
@@ -79,10 +79,11 @@ class Prepared:
         ticket["chain"] = event["hash"]
         message = base | {
             "ticket": number, "seq": 1, "way": "in", "channel": heard.channel, "author": None, "contact": None,
-            "text": "", "quoted": None, "lang": "fa", "meta": {}, "marks": [UNREADABLE], "raw_key": None,
+            "text": "", "quoted": None, "lang": "fa", "meta": {}, "marks": [UNREADABLE], "raw_key": heard.raw_key,
         }  # fmt: skip
         kept = base | {"message": number, "channel": heard.channel, "ref": "", "why": UNREADABLE, "bytes": raw}
         return Prepared(
             Inbound(heard.channel, heard.ref), number, now, self.ref, self.body, self.size, self.code, self.pin,
             self.ring, self.chain_key, self.book, ticket, message, event, raw=kept,
+            files=[one | {"ticket": number} for one in self.files] if files else (),
         )  # fmt: skip

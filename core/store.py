@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -31,6 +31,7 @@ CannotOpen = Refusal
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Pairs = list[tuple[Prepared, "asyncio.Future[Receipt]"]]
 log = logging.getLogger(__name__)
 
 QUEUE_ITEMS, QUEUE_BYTES = 2000, 64 << 20  #: in front of the writer; beyond: Busy
@@ -97,7 +98,7 @@ class Store:
 
         A deed must bear being run again: a lost race (deadlock) is tried anew. Raises Busy.
         """
-        if self.broken.is_set():
+        if self._closing or self.broken.is_set():
             raise Busy(5)
         for attempt in range(TRIES):
             try:
@@ -113,6 +114,8 @@ class Store:
 
     async def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `query(s, …)` on a reader: one snapshot, never a write. Raises Busy."""
+        if self._closing:
+            raise Busy(5)
         try:
             return await self._backend.read(lambda s: query(s, *args, **kwargs))
         except PasokhError:
@@ -121,13 +124,17 @@ class Store:
             self._weigh(error, last=True)
             raise
 
+    def health(self) -> str:
+        """`down` once the disk failed or the writer has ended: nothing more is taken."""
+        return "down" if self.broken.is_set() or self._writer.done() else "up"
+
     async def close(self) -> None:
         """Write what was accepted, then close. Whatever comes meanwhile is told Busy."""
         if self._closing:
             return
         self._closing = True
         self._wake.set()
-        await self._writer
+        await asyncio.wait([self._writer])  # not cancelled with us: what was accepted is written
         if self._fetching:
             await asyncio.wait([self._fetching])
         await self._backend.close()
@@ -167,25 +174,33 @@ class Store:
     # ------------------------------------------------------------ group commit
 
     async def _write_batches(self) -> None:
-        while True:
-            if not self._queue:
-                if self._closing:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            taken = self._next_batch()
-            try:
-                outcomes = await self._commit([item for item, _ in taken])
-            except Exception as error:
-                log.exception("batch was lost")  # a fault of ours; callers must not wait for ever
-                outcomes = [error] * len(taken)
-            self._settle(taken, outcomes)
-            self.doorbell.ring()
-            self.fetch_ids()
+        taken: Pairs = []
+        try:
+            while self._queue or not self._closing:
+                if not self._queue:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                taken = self._next_batch()
+                self._settle(taken, await self._outcomes([item for item, _ in taken]))
+                self.doorbell.ring()
+                self.fetch_ids()
+        finally:  # however it ends, nobody waits for ever, and nobody is let in any more
+            left = [*taken, *self._queue]
+            self._settle(left, [Busy(5)] * len(left))
+            if not self._closing:
+                log.critical("the writer ended")
+                self.broken.set()
 
-    def _next_batch(self) -> list[tuple[Prepared, asyncio.Future[Receipt]]]:
-        taken: list[tuple[Prepared, asyncio.Future[Receipt]]] = []
+    async def _outcomes(self, items: list[Prepared]) -> Sequence[Receipt | Exception]:
+        try:
+            return await self._commit(items)
+        except Exception as error:
+            log.exception("batch was lost")  # a fault of ours; callers must not wait for ever
+            return [error] * len(items)
+
+    def _next_batch(self) -> Pairs:
+        taken: Pairs = []
         size = 0
         while self._queue and len(taken) < BATCH_ITEMS and (not taken or size + self._queue[0][0].size <= BATCH_BYTES):
             pair = self._queue.popleft()
@@ -211,9 +226,12 @@ class Store:
     async def _commit_one(self, item: Prepared) -> Receipt | Exception:
         """Alone: a taken code is drawn anew; a message that cannot be written is kept raw, as a ticket."""
         last: Exception = Busy(1)
-        for attempt in (item, item, item.rescued(self._clock.now())):
+        attempts: tuple[Callable[[], Prepared], ...] = (
+            lambda: item, lambda: item, lambda: self._rescued(item, True), lambda: self._rescued(item),
+        )  # fmt: skip
+        for attempt in attempts:
             try:
-                return (await self._backend.intake(batch.write, [attempt]))[0]
+                return (await self._backend.intake(batch.write, [attempt()]))[0]
             except IntegrityError as error:
                 last = error
                 item.draw_code()
@@ -224,6 +242,13 @@ class Store:
         log.error("message could not be written", exc_info=last)
         return last
 
+    def _attempts(self, item: Prepared) -> Iterator[Prepared]:
+        """As it is, twice for the sake of its code; kept raw with its files; kept raw alone."""
+        yield item
+        yield item
+        yield item.rescued(self._clock.now(), files=True)
+        yield item.rescued(self._clock.now())
+
     def _is_everyones(self, error: Exception) -> bool:
         """Is it the store's trouble (full, busy, away) rather than one message's?"""
         fault = self._backend.fault(error)
@@ -233,9 +258,7 @@ class Store:
         return fault is not Fault.NONE
 
     @staticmethod
-    def _settle(
-        taken: Sequence[tuple[Prepared, asyncio.Future[Receipt]]], outcomes: Sequence[Receipt | Exception]
-    ) -> None:
+    def _settle(taken: Pairs, outcomes: Sequence[Receipt | Exception]) -> None:
         for (_, waiter), outcome in zip(taken, outcomes, strict=True):
             if waiter.done():  # its caller has gone; the row stays
                 continue

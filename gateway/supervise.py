@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 log = logging.getLogger("pasokh.supervise")
 
 Stop = Callable[[float], Awaitable[None]]
+Health = Callable[[], str]
+UP, FAILED = "up", "failed"
 GRACE = 5.0  # seconds a part may take beyond its drain before it is left behind, loudly
 
 
@@ -19,12 +21,20 @@ class Parts:
     """What runs. `add` after a part has started; `stop` undoes everything, last first."""
 
     _stops: list[tuple[str, Stop]] = field(default_factory=list)
+    _healths: dict[str, Health] = field(default_factory=dict)
 
-    def add(self, name: str, stop: Stop) -> None:
+    def add(self, name: str, stop: Stop, health: Health | None = None) -> None:
+        """`health` says how the part is: up, or down, failed, red; None: it cannot fail by itself."""
         self._stops.append((name, stop))
+        if health is not None:
+            self._healths[name] = health
 
     def names(self) -> list[str]:
         return [name for name, _ in self._stops]
+
+    def health(self) -> dict[str, str]:
+        """How each part that runs is, by its own word."""
+        return {name: _health_of(name, self._healths.get(name)) for name in self.names()}
 
     async def stop(self, drain: float) -> None:
         """Stop all, the last started first, each with what is left of `drain` seconds."""
@@ -32,6 +42,14 @@ class Parts:
         while self._stops:
             name, stop = self._stops.pop()
             await _stop_one(name, stop, max(0.0, ends - asyncio.get_running_loop().time()))
+
+
+def _health_of(name: str, health: Health | None) -> str:
+    try:
+        return health() if health is not None else UP
+    except Exception:
+        log.exception("a part cannot say how it is", extra={"part": name})
+        return FAILED
 
 
 async def _stop_one(name: str, stop: Stop, left: float) -> None:

@@ -29,6 +29,10 @@ class Timers:
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="timers")
 
+    def health(self) -> str:
+        """`failed` when it has ended though nobody asked."""
+        return "failed" if self._task is not None and self._task.done() else "up"
+
     async def stop(self, drain: float) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -41,6 +45,9 @@ class Timers:
                 await self._tidy()
             except PasokhError:
                 log.warning("the store was too busy for timers")
+                fired = 0
+            except Exception:
+                log.exception("timers failed, they look again")  # nobody else fires what is due
                 fired = 0
             if fired < lapses.AT_ONCE:
                 await asyncio.sleep(self._every)

@@ -93,7 +93,7 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     clock = SystemClock()
     ring = _keyring(folder / "keyring")
     opened = await _store(database, clock, folder, ring)
-    parts.add("store", lambda drain: opened.close())
+    parts.add("store", lambda drain: opened.close(), opened.health)
     throttle = Throttle(config.settings.limits, clock)
     office.bind(opened, office.Office(config, ring, clock, throttle))
     await seed.seed(opened, config)
@@ -102,10 +102,10 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     channels = _channels(config, folder, files.read, clock)
     worker = Worker(opened, channels, ring, clock)
     await worker.start()
-    parts.add("worker", worker.stop)
+    parts.add("worker", worker.stop, worker.health)
     timers = Timers(opened, files, clock)
     await timers.start()
-    parts.add("timers", timers.stop)
+    parts.add("timers", timers.stop, timers.health)
     port = await _web(config, opened, door, files, ring, throttle, clock, channels, parts)
     for channel in channels.values():
         await _start_channel(channel, door, parts)
@@ -157,9 +157,7 @@ def _make(name: str, load: Any, gear: Gear) -> Channel:
     return channel
 
 
-def _gear(
-    name: str, lines: Mapping[str, Any], config: Config, folder: Path, read: Any, clock: SystemClock
-) -> Gear:
+def _gear(name: str, lines: Mapping[str, Any], config: Config, folder: Path, read: Any, clock: SystemClock) -> Gear:
     own = folder / name
     own.mkdir(parents=True, exist_ok=True)
     agency = config.agency
@@ -199,7 +197,7 @@ async def _start_channel(channel: Channel, door: Door, parts: Parts) -> None:
         await channel.start(door)
     except OSError as error:
         raise CannotStart(f"{channel.name} cannot start: {error}") from None
-    parts.add(channel.name, channel.stop)
+    parts.add(channel.name, channel.stop, getattr(channel, "health", None))
     log.info("channel started", extra={"channel": channel.name})
 
 
@@ -230,7 +228,7 @@ async def _web(
         channels=channels,
         hooks={name: each for name, each in channels.items() if isinstance(each, Hooked)},
         measures={name: each for name, each in channels.items() if isinstance(each, Measuring)},
-        health=lambda: dict.fromkeys(parts.names(), "up"),
+        health=parts.health,
     )
     runner = aiohttp_web.AppRunner(
         app.make(handed), access_log=None, keepalive_timeout=app.KEEPALIVE, shutdown_timeout=REQUESTS_LAST

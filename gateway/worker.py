@@ -52,6 +52,11 @@ class Worker:
             asyncio.create_task(self._serve(channel), name=f"outbox {key}") for key, channel in self.channels.items()
         ]
 
+    def health(self) -> str:
+        """`failed` when one of its tasks has ended though nobody asked."""
+        tasks = [*self._serving, *(task for task in (self._recorder, self._tidying) if task is not None)]
+        return "failed" if not self._stopping and any(task.done() for task in tasks) else "up"
+
     async def stop(self, drain: float) -> None:
         """Claim nothing new, give running sends `drain` seconds, record every result, give unsent claims back."""
         self._stopping = True
@@ -145,7 +150,10 @@ class Worker:
                 self._results.task_done()
 
     async def _keep(self, batch: Sequence[Result]) -> None:
-        """Record `batch`, together if it goes, else one by one; what still fails goes to the end of the queue."""
+        """Record `batch`, together if it goes, else one by one; what still fails goes to the end of the queue.
+
+        Never given up: after its lease the row is looked up, and a late Sent still counts.
+        """
         if await self._recorded(batch):
             return
         failed = [result for result in batch if not await self._recorded([result])]

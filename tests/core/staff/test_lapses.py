@@ -39,3 +39,19 @@ async def test_the_state_after_a_lapse_is_the_tables_and_it_fires_once(world: Wo
     assert await lapses.fire(world.store) == 0
     log = await world.rows(schema.event, schema.event.c.ticket == ticket, schema.event.c.kind == "lapse")
     assert len(log) == 1
+
+
+async def test_a_ticket_whose_lapse_fails_holds_up_no_other(world: World, monkeypatch):
+    past = world.clock.now() - 10
+    bad = await world.plant(state=State.HELD, lapse_at=past)
+    good = await world.plant(state=State.HELD, lapse_at=past + 1)
+    real = lapses.turn
+
+    def turn(s, row, *args, **more):
+        if row["id"] == bad:
+            raise ValueError("poison")
+        return real(s, row, *args, **more)
+
+    monkeypatch.setattr(lapses, "turn", turn)
+    assert await lapses.fire(world.store) == 1
+    assert (await world.row(schema.ticket, good))["state"] == State.NEW

@@ -8,7 +8,7 @@ import pytest
 
 from core import asking, codes, outbox, replies, schema
 from core.channels import Asker
-from core.errors import Guarded, NotAllowed, Stale, WrongInput, WrongState
+from core.errors import Guarded, Locked, NotAllowed, Stale, WrongInput, WrongState
 from core.model import Contact, ContactKind
 from tests.core.staff.conftest import World, mail, mobile
 
@@ -191,7 +191,7 @@ async def test_ten_misses_shut_the_way_by_pin_but_never_for_its_own_contact(worl
         told = await asking.answer_for(world.store, code, asker("sms", f"+98912999{n:04}", proof=wrong))
         assert told is not None
         assert not told.proven
-    with pytest.raises(asking.Locked) as shut:
+    with pytest.raises(Locked) as shut:
         await asking.answer_for(world.store, code, asker("sms", "+989129999999", proof=right))
     assert shut.value.after > 80_000
     own = Contact(ContactKind.PHONE, "+989120000000", True)
@@ -211,7 +211,7 @@ async def test_guessing_codes_shuts_out_the_guesser_and_slips_cost_nothing(world
         assert await asking.answer_for(world.store, slip, asker("phone", "+989127777777")) is None
     for _ in range(10):
         assert await asking.answer_for(world.store, codes.new(), asker("phone", "+989127777777")) is None
-    with pytest.raises(asking.Locked):
+    with pytest.raises(Locked):
         await asking.answer_for(world.store, codes.new(), asker("phone", "+989127777777"))
     assert await asking.answer_for(world.store, real, asker("phone", "+989128888888")) is not None
 
