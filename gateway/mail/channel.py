@@ -31,6 +31,9 @@ DISK_LOW = smtp.Reply(452, "4.3.1", "Not enough room, try again later")
 LOOP = smtp.Reply(554, "5.4.6", "Too many hops")
 DISK_EVERY = 1.0  # seconds between looks at the free room
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+NOTED = "sent."  # before the names of drawer boxes that note when a row was first written
+NOTED_LIFE = 7 * 86_400_000  # ms; a letter is given up after three days
+SWEEP = 3600.0  # seconds between looks for notes past it
 BIG_AT_ONCE = 2  # letters over 1 MiB in memory at a time
 LANGS = ("fa", "en")
 ReadFile = Callable[[str], Awaitable[bytes]]
@@ -53,6 +56,7 @@ class MailChannel:
         self._listeners: dict[str, Any] = {}
         self._big = asyncio.Semaphore(BIG_AT_ONCE)
         self._door: Door | None = None
+        self._sweeper: asyncio.Task[None] | None = None
         self._disk_seen, self._disk = -DISK_EVERY, (0, 0)
         self.at_once = sum(line.send_connections for line in lines.values()) or 1  #: letters on the wire, no more
 
@@ -74,10 +78,14 @@ class MailChannel:
                 await self._pool.stop()
                 raise OSError(f"mail.line.{name}.port: {line.bind}:{line.port} is taken") from None
             self._listeners[name] = listener
+        self._sweeper = asyncio.create_task(self._sweep_hourly(), name="mail notes")
 
     async def stop(self, drain: float) -> None:
         await asyncio.gather(*(listener.stop(drain) for listener in self._listeners.values()))
         self._listeners.clear()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
         for relay in self._relays.values():
             await relay.close()
         await self._pool.stop()
@@ -156,7 +164,7 @@ class MailChannel:
         name = message.line if message.line in self._lines else next(iter(self._lines), None)
         if name is None:
             return TryLater("no mail line")
-        box = f"sent.{message.epoch}.{message.id}"
+        box = f"{NOTED}{message.epoch}.{message.id}"
         slots = await self._noted(box, "at", str(self._now()).encode())
         if message.in_doubt:
             if "again" in slots:
@@ -177,6 +185,23 @@ class MailChannel:
         assert self._door is not None
         known = await self._door.drawer.get(box)
         return known if slot in known else await self._door.drawer.put(box, slot, data)
+
+    async def sweep(self) -> int:
+        """Close the notes of rows first written more than seven days ago; returns how many. Raises Busy."""
+        assert self._door is not None
+        old = [box for box in await self._door.drawer.boxes(self._now() - NOTED_LIFE) if box.startswith(NOTED)]
+        for box in old:
+            await self._door.drawer.close(box)
+        return len(old)
+
+    async def _sweep_hourly(self) -> None:
+        while True:
+            try:
+                gone = await self.sweep()
+                log.info("old notes of sent letters closed", extra={"gone": gone})
+            except Busy:
+                log.warning("the store was too busy to sweep notes of sent letters")
+            await asyncio.sleep(SWEEP)
 
     async def _files(self, row: Outbound, line: LineSettings) -> tuple[list[tuple[str, str, bytes]], Outbound]:
         """The row's files, or the row with a link to the portal in its text when they are too big to send."""

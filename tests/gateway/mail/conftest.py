@@ -43,12 +43,12 @@ async def open_channel(reactor, tmp_path, door, box):
 
     opened = []
 
-    async def start(**settings):
+    async def start(clock=None, **settings):
         folder = tmp_path / f"mail{len(opened)}"
         folder.mkdir()
         given = {"domain": "agency.example.ir", "port": 0, "relay_port": box.port, "workers": 1, "disk_free": 0.0}
         line = LineSettings(**(given | settings))
-        channel = make(Gear("mail", {"main": line}, say, str(folder), reactor, extra={"units": UNITS}))
+        channel = make(Gear("mail", {"main": line}, say, str(folder), reactor, clock, extra={"units": UNITS}))
         await channel.start(door)
         opened.append(channel)
         box.target = ("127.0.0.1", channel.port())

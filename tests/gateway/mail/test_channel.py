@@ -10,7 +10,10 @@ import ssl
 
 import pytest
 
+from core import store
 from core.channels import Auto, HintKind, Outbound, Purpose, Sent, Trust
+from core.clock import HandClock
+from core.drawer import StoredDrawer
 from core.errors import Busy
 from gateway.mail import address
 from tests.gateway.mail.door import CODE
@@ -303,3 +306,23 @@ async def test_clear_bytes_behind_starttls_close_the_connection(open_channel, do
     assert said.endswith(b"503 5.5.1 Bad sequence of commands\r\n")
     writer.close()
     await writer.wait_closed()
+
+
+async def test_notes_of_sent_letters_go_after_seven_days_and_no_others(open_channel, door, tmp_path):
+    clock = HandClock(1_723_620_600_000)
+    opened = await store.open(f"sqlite:///{tmp_path / 'pasokh.db'}", clock, tmp_path)
+    door.drawer = StoredDrawer(opened)
+    try:
+        channel = await open_channel(clock=clock)
+        assert isinstance(await channel.send(receipt(1)), Sent)
+        await door.drawer.put("another channel's", "slot", b"1")
+        clock.advance(6 * 86_400)
+        assert isinstance(await channel.send(receipt(2)), Sent)
+        assert await channel.sweep() == 0
+        clock.advance(86_400 + 1)
+        assert await channel.sweep() == 1
+        assert await door.drawer.get("sent.0.1") == {}
+        assert "at" in await door.drawer.get("sent.0.2")
+        assert await door.drawer.get("another channel's")
+    finally:
+        await opened.close()
