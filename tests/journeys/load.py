@@ -100,7 +100,7 @@ class Callers:
             "call",
             demo.facts["sip"],
             "--keys",
-            "w,1,w,0,w,say",
+            ",1,0,w,say",
             "--say",
             str(words),
         ]
