@@ -226,12 +226,9 @@ class Store:
     async def _commit_one(self, item: Prepared) -> Receipt | Exception:
         """Alone: a taken code is drawn anew; a message that cannot be written is kept raw, as a ticket."""
         last: Exception = Busy(1)
-        attempts: tuple[Callable[[], Prepared], ...] = (
-            lambda: item, lambda: item, lambda: self._rescued(item, True), lambda: self._rescued(item),
-        )  # fmt: skip
-        for attempt in attempts:
+        for attempt in self._attempts(item):
             try:
-                return (await self._backend.intake(batch.write, [attempt()]))[0]
+                return (await self._backend.intake(batch.write, [attempt]))[0]
             except IntegrityError as error:
                 last = error
                 item.draw_code()

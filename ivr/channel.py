@@ -98,6 +98,10 @@ class Phone:
             raise
         log.info("phone lines open", extra={"lines": list(self.site.lines)})
 
+    def health(self) -> str:
+        """`down` once the media plane's thread has ended though nobody asked."""
+        return "up" if self._plane is None or self._plane.alive else "down"
+
     async def stop(self, drain: float) -> None:
         """Answer no new call, give running ones `drain` seconds, see their recordings through, close."""
         self._stopping = True
