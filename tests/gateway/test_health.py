@@ -69,7 +69,7 @@ async def test_timers_outlive_a_look_that_failed(opened: Store, monkeypatch):
     timers = Timers(opened, None, HandClock(), every=0.001)  # type: ignore[arg-type]
     await timers.start()
     async with asyncio.timeout(5):
-        while len(looks) < 3:
+        while len(looks) < 3:  # noqa: ASYNC110 bounded above
             await asyncio.sleep(0.001)
     assert timers.health() == "up"
     await timers.stop(0)
