@@ -88,7 +88,7 @@ async def look_up(store: Store, what: str, key: str, asker: Asker | None = None)
 
 
 def _blind(office: Office, who: Contact) -> bytes:
-    return cipher.blind(office.keyring, who.kind, who.value)
+    return cipher.blind(office.keyring, who.kind, clean(who.value))
 
 
 def _own(office: Office, case: _Case | None, who: Contact | None) -> bool:

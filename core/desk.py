@@ -25,6 +25,7 @@ from core.schema import event, staff, unit
 from core.showing import counts, queue
 from core.showing import ticket_of as ticket
 from core.store import Store
+from core.text import clean
 from core.turn import touch, turn
 from core.views import Actor
 
@@ -228,12 +229,14 @@ def _reopen(s: Connection, office: Office, who: Actor, number: int, version: int
 
 
 def _reason(text: str) -> str:
+    text = clean(text)
     if not 0 < len(text.strip()) <= REASON:
         raise WrongInput("reason", "empty" if not text.strip() else "too_long")
     return text.strip()
 
 
 def _text(text: str) -> str:
+    text = clean(text)
     if not 0 < len(text.strip()) <= TEXT:
         raise WrongInput("text", "empty" if not text.strip() else "too_long")
     return text.strip()

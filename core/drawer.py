@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.schema import box as boxes
 from core.schema import drawer
 from core.store import Store
+from core.text import clean
 
 
 class StoredDrawer:
@@ -22,15 +23,15 @@ class StoredDrawer:
 
     async def put(self, box: str, slot: str, data: bytes) -> Mapping[str, bytes]:
         """Keep `data`; all slots of the box, once it is on disk; {} while the box is shut."""
-        return await self._store.write(_put, box, slot, data)
+        return await self._store.write(_put, clean(box), clean(slot), data)
 
     async def get(self, box: str) -> Mapping[str, bytes]:
         """All slots of the box."""
-        return await self._store.read(_slots, box)
+        return await self._store.read(_slots, clean(box))
 
     async def close(self, box: str, until: int | None = None) -> None:
         """Empty the box; with `until` (ms UTC) it stays shut till then."""
-        await self._store.write(_close, box, until)
+        await self._store.write(_close, clean(box), until)
 
     async def boxes(self, before: int) -> Sequence[str]:
         """Open boxes whose first slot was put before `before` (ms UTC), the oldest first."""

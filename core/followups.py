@@ -140,7 +140,7 @@ def _ticket_of(s: Connection, hint: Hint) -> int | None:
 
 def _sent_as(s: Connection, value: str) -> int | None:
     """The ticket of a letter we sent under this Message-ID."""
-    bare = value.strip().strip("<>")
+    bare = text.clean(value).strip().strip("<>")
     ask = sa.select(outbox_table.c.ticket).where(
         outbox_table.c.channel == "mail", outbox_table.c.ref.in_((bare, f"<{bare}>"))
     )

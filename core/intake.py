@@ -20,11 +20,12 @@ from core.errors import NotFound
 from core.files import Files
 from core.model import KeptFile
 from core.office import of
-from core.prepare import Preparer
+from core.prepare import Preparer, cleaned
 from core.schema import AGENCY, raw, seen
 from core.schema import outbox as outbox_table
 from core.sending import LANES, WORTH
 from core.store import Store
+from core.text import clean
 from core.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def _missed(message: Inbound) -> misses.Keys:
 
 def _raw(s: Connection, channel: str, ref: str, data: bytes, why: str, now: int) -> int:
     number = ids.new(s)
-    row = {"id": number, "agency": AGENCY, "at": now, "channel": channel, "ref": ref, "why": why, "bytes": data}
+    row = {"id": number, "agency": AGENCY, "at": now, "channel": channel, "ref": clean(ref), "bytes": data}
+    row["why"] = clean(why)
     s.execute(sa.insert(raw).values(row))
     return number
 
@@ -135,7 +137,7 @@ def _tell(s: Connection, note: Note, ring: cipher.Keyring, now: int) -> bool:
     insert = sqlite.insert if s.dialect.name == "sqlite" else postgresql.insert
     mark = {
         "agency": AGENCY, "channel": TOLD + note.channel, "at": now, "ticket": note.ticket or 0, "message": number,
-        "ref": blake2b(note.ref.encode(), digest_size=16).digest(), "body_hash": b"",
+        "ref": blake2b(note.ref.encode(errors="backslashreplace"), digest_size=16).digest(), "body_hash": b"",
     }  # fmt: skip
     made = s.execute(insert(seen).values(mark).on_conflict_do_nothing().returning(seen.c.message)).first()
     if made is None:
@@ -143,8 +145,8 @@ def _tell(s: Connection, note: Note, ring: cipher.Keyring, now: int) -> bool:
     s.execute(
         sa.insert(outbox_table).values(
             id=number, at=now, ticket=note.ticket, seq=0, channel=note.channel, line=note.line, purpose=note.purpose,
-            to=cipher.seal(ring, "outbox", "to", number, note.to), lane=LANES[note.purpose], lang=note.lang,
-            key=note.key, facts=dict(note.facts), due_at=now, not_after=now + WORTH[note.purpose] * 1000,
+            to=cipher.seal(ring, "outbox", "to", number, clean(note.to)), lane=LANES[note.purpose], lang=note.lang,
+            key=note.key, facts=cleaned(note.facts), due_at=now, not_after=now + WORTH[note.purpose] * 1000,
         )
     )  # fmt: skip
     return True

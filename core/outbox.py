@@ -28,6 +28,9 @@ from core.sending import (
     move,
     wait,
 )
+from core.text import clean
+
+REASON = 500  # characters of a peer's reason
 
 __all__ = [
     "Claimed", "Result", "by_hand", "claim", "done", "fall_back", "forget_reports", "give_back", "next_due", "put",
@@ -107,9 +110,13 @@ def done(s: Connection, row: int, fence: int, outcome: Outcome, now: int) -> Sta
 
 def _settle(s: Connection, row: RowMapping, stage: Stage, outcome: Outcome, now: int) -> Stage:
     after = move(stage, _fact(stage, outcome))
-    values: dict[str, Any] = {"state": after, "worker": None, "why": "" if isinstance(outcome, Sent) else outcome.why}
+    values: dict[str, Any] = {
+        "state": after,
+        "worker": None,
+        "why": "" if isinstance(outcome, Sent) else _word(outcome.why),
+    }
     if isinstance(outcome, Sent):
-        values |= {"ref": outcome.ref, "cost": outcome.cost, "done_at": now}
+        values |= {"ref": None if outcome.ref is None else clean(outcome.ref), "cost": outcome.cost, "done_at": now}
     elif after in UNFINISHED:
         told = None if isinstance(outcome, Refused) else outcome.after
         steps = LOOKS if after is Stage.UNKNOWN else WAITS
@@ -172,6 +179,7 @@ def fall_back(s: Connection, row: int, now: int) -> int | None:
 
 def reported(s: Connection, channel: str, ref: str, state: DeliveryState, why: str, now: int) -> Stage | None:
     """A peer's word about something sent, once; kept 72 h when its send is not recorded yet. Never goes backwards."""
+    ref, why = clean(ref), _word(why)
     row = s.execute(_by_ref(channel, ref)).mappings().first()
     known = s.execute(
         sa.select(delivery.c.id).where(delivery.c.channel == channel, delivery.c.ref == ref, delivery.c.state == state)
@@ -267,6 +275,11 @@ def _log(s: Connection, row: RowMapping, after: Stage, why: str, now: int) -> No
         return
     data = {"state": after, "outbox": row["id"], "channel": row["channel"], "purpose": row["purpose"], "why": why}
     events.add(s, row["ticket"], "delivery", "system", data, at=now)
+
+
+def _word(why: str) -> str:
+    """A peer's reason, as a store can keep it."""
+    return clean(why)[:REASON]
 
 
 def _plain(kept: KeptFile) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from core.office import of
 from core.schema import api_token, grant, staff
 from core.schema import session as sessions
 from core.store import Store
+from core.text import clean
 from core.views import Actor, Grant, Session
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # argon2id, 19 MiB
@@ -105,7 +106,7 @@ def _colleagues(s: Connection) -> list[Actor]:
 async def sign_in(store: Store, login: str, password: str, peer: str) -> Session | Denied:
     """A new session, or Denied after equal work: unknown name, wrong password, shut account and too many misses
     look alike. Misses are counted per name and per peer address (settings `[limits]`)."""
-    login = login.strip().lower()
+    login = clean(login).strip().lower()
     after = _wait(store, login, peer)
     if after:
         return Denied(after)
@@ -142,7 +143,7 @@ def _fits(hashed: str, password: str) -> bool:
     if hashed == NO_PASSWORD:
         hashed, password = _NOBODY, password + "\0"
     try:
-        return HASHER.verify(hashed, password)
+        return HASHER.verify(hashed, password.encode(errors="backslashreplace"))
     except (VerificationError, InvalidHashError):
         return False
 
@@ -251,7 +252,7 @@ def _token_actor(s: Connection, token: str) -> Actor | None:
 
 def _digest(token: str) -> bytes:
     """SHA-256: what is kept of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="backslashreplace")).digest()
 
 
 async def _in_thread(work: Any, *args: Any) -> Any:

@@ -16,6 +16,8 @@ from core.schema import AGENCY
 from core.sending import LANES, WORTH
 
 PLACE, NAME, SUBJECT = 300, 100, 500  #: characters
+LANG = 20  #: of a language's tag
+TITLE = 80  #: characters of a subject made of the first words
 RAW = 256 << 10  #: octets of an original that lies in the store; a larger one is kept as a file first
 OVERHEAD = 1000  #: octets a message counts for beside its text
 
@@ -40,12 +42,12 @@ class Preparer:
         sender = self._contact(heard.contact, number, at, heard)
         elsewhere = heard.answer_to if heard.answer_to != heard.contact else None
         reply_to = self._contact(elsewhere, self._number(ids.IDS) if elsewhere else 0, at, heard)
-        ticket = self._ticket(heard, number, at, subject, route)
+        ticket = self._ticket(heard, number, at, words, subject, route)
         message = self._message(heard, number, at, words)
         event = self._event(heard, number, at, route, words)
         ticket["chain"] = event["hash"]
         return Prepared(
-            heard, number, at, ref, body, OVERHEAD + 2 * len(words) + len(heard.raw or b""), codes.new(),
+            heard, number, at, ref, body, _size(heard, words), codes.new(),
             cipher.pin(self.ring, self.ring.newest, number), self.ring, self._chain_key, self.book,
             ticket, message, event, sender, reply_to,
             raw=self._raw(heard, number, at), files=self._files(heard, number, at),
@@ -77,7 +79,9 @@ class Preparer:
             raise Busy(1)
         return number
 
-    def _ticket(self, heard: Inbound, number: int, at: int, subject: str | None, route: routing.Route) -> Row:
+    def _ticket(
+        self, heard: Inbound, number: int, at: int, words: str, subject: str | None, route: routing.Route
+    ) -> Row:
         kind = Kind(heard.kind or route.kind or self.book.kind)
         state = State.HELD if heard.held or route.hold else State.NEW
         budget = self.book.config.budget(kind, route.service, route.due)
@@ -87,9 +91,10 @@ class Preparer:
             "id": number, "agency": AGENCY, "at": at, "state": state.value, "kind": kind.value, "unit": route.unit,
             "contact": None, "answer_by": heard.answer_by or heard.channel, "answer_to": None,
             "name": cipher.seal(self.ring, "ticket", "name", number, name) if name else None,
-            "service": route.service, "channel": heard.channel, "line": heard.line, "lang": heard.lang,
-            "subject": subject, "place": _line(heard.place, PLACE), "urgent": route.urgent, "tags": list(route.tags),
-            "route": {"rule": route.rule, "matched": dict(route.matched)}, "facts": _clean(heard.facts),
+            "service": route.service, "channel": heard.channel, "line": heard.line, "lang": _lang(heard),
+            "subject": subject or title(words), "place": _line(heard.place, PLACE),
+            "urgent": route.urgent, "tags": list(route.tags),
+            "route": {"rule": route.rule, "matched": dict(route.matched)}, "facts": cleaned(heard.facts),
             "related": None, "budget": budget, "due_from": at, "due_at": due.at if due else None,
             "due_steps": due.steps if due else [], "lapse_at": self.book.lapse_at(state, at), "last_at": at,
             "pin_key": self.ring.newest,
@@ -98,15 +103,15 @@ class Preparer:
     def _message(self, heard: Inbound, number: int, at: int, words: str) -> Row:
         meta: dict[str, Any] = {}
         if heard.defects:
-            meta["defects"] = list(heard.defects)
+            meta["defects"] = cleaned(list(heard.defects))
         if heard.trust is not Trust.NONE:
             meta["trust"] = heard.trust.value
         if heard.facts and heard.act is not Act.NEW:
-            meta["facts"] = _clean(heard.facts)
+            meta["facts"] = cleaned(heard.facts)
         return {
             "id": number, "agency": AGENCY, "at": at, "ticket": number, "seq": 1, "way": "in",
             "channel": heard.channel, "author": heard.operator, "contact": None, "text": words,
-            "quoted": text.clean(heard.quoted) if heard.quoted else None, "lang": heard.lang, "meta": meta,
+            "quoted": text.clean(heard.quoted) if heard.quoted else None, "lang": _lang(heard), "meta": meta,
             "marks": ["unreadable"] if heard.unreadable else [], "raw_key": heard.raw_key,
         }  # fmt: skip
 
@@ -118,10 +123,11 @@ class Preparer:
     def _contact(self, who: Contact | None, number: int, at: int, heard: Inbound) -> Row | None:
         if who is None:
             return None
+        value = text.clean(who.value)
         return {
             "id": number, "agency": AGENCY, "at": at, "kind": who.kind.value,
-            "value": cipher.seal(self.ring, "contact", "value", number, who.value),
-            "blind": cipher.blind(self.ring, who.kind.value, who.value),
+            "value": cipher.seal(self.ring, "contact", "value", number, value),
+            "blind": cipher.blind(self.ring, who.kind.value, value),
             "proven_by": heard.channel if who.proven else None, "proven_at": at if who.proven else None,
         }  # fmt: skip
 
@@ -140,7 +146,7 @@ class Preparer:
                 "type": kept.type, "label": text.clean(kept.name), "seconds": kept.seconds, "ticket": number,
                 "message": number,
             }
-            for kept in heard.files
+            for kept in {kept.key: kept for kept in heard.files}.values()
         ]  # fmt: skip
 
     def _outbox(self, heard: Inbound, ticket: Row, sender: Row | None, reply_to: Row | None) -> Row | None:
@@ -154,7 +160,7 @@ class Preparer:
         return {
             "id": number, "agency": AGENCY, "at": at, "ticket": ticket["id"], "seq": 1, "message": ticket["id"],
             "channel": channel, "line": heard.line if channel == heard.channel else None, "contact": None,
-            "purpose": Purpose.RECEIPT.value, "lane": LANES[Purpose.RECEIPT], "lang": heard.lang, "key": "received",
+            "purpose": Purpose.RECEIPT.value, "lane": LANES[Purpose.RECEIPT], "lang": _lang(heard), "key": "received",
             "due_at": at, "not_after": at + WORTH[Purpose.RECEIPT] * 1000,
         }  # fmt: skip
 
@@ -216,6 +222,25 @@ def _participant(heard: Inbound, number: int, at: int) -> Row | None:
     return {"id": number, "agency": AGENCY, "at": at, "ticket": number, "n": 1, "contact": None}
 
 
+def _size(heard: Inbound, words: str) -> int:
+    """Octets it counts for in the queue, about."""
+    return OVERHEAD + 2 * (len(words) + len(heard.quoted or "")) + len(heard.raw or b"")
+
+
+def _lang(heard: Inbound) -> str:
+    return _line(heard.lang, LANG) or "fa"
+
+
+def title(words: str) -> str | None:
+    """The first words on one line, cut at a word: a subject of ≤ 80 characters for what has none."""
+    if not _shows(words):
+        return None
+    line = " ".join(words[: 4 * TITLE].split())
+    if len(line) <= TITLE:
+        return line
+    return line[:TITLE].rsplit(" ", 1)[0][: TITLE - 1] + "…"
+
+
 def _shows(words: str) -> bool:
     """Is there anything to see? Marks of direction and joiners are not."""
     return any(c.isprintable() and not c.isspace() for c in words)
@@ -225,14 +250,14 @@ def _line(value: str | None, most: int) -> str | None:
     return (text.clean(value).strip()[:most] or None) if value else None
 
 
-def _clean(value: Any) -> Any:
+def cleaned(value: Any) -> Any:
     """A JSON value whose texts hold nothing a store cannot keep."""
     if isinstance(value, str):
         return text.clean(value)
     if isinstance(value, Mapping):
-        return {text.clean(str(key)): _clean(one) for key, one in value.items()}
+        return {text.clean(str(key)): cleaned(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean(one) for one in value]
+        return [cleaned(one) for one in value]
     return value
 
 

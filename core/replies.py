@@ -26,6 +26,7 @@ from core.schema import outbox as rows
 from core.sending import Stage
 from core.states import move
 from core.store import Store
+from core.text import clean
 from core.turn import turn
 from core.views import Actor
 
@@ -74,7 +75,7 @@ async def unsend(store: Store, who: Actor, number: int, sent: int) -> int:
 
 
 def _checked(text: str, files: Sequence[KeptFile]) -> str:
-    text = text.strip()
+    text = clean(text).strip()
     if len(files) > MOST_FILES:
         raise WrongInput("files", "too_many")
     if not text and not files:
@@ -164,7 +165,7 @@ def _put(s: Connection, row: RowMapping, words: Words, sent: int, seq: int, poin
 
 
 def _hashes(who: Actor, number: int, words: Words) -> tuple[bytes, bytes]:
-    ref = f"{who.staff}\0{number}\0{words.ref}".encode()
+    ref = f"{who.staff}\0{number}\0{words.ref}".encode(errors="backslashreplace")
     return blake2b(ref, digest_size=16).digest(), blake2b(words.text.encode(), digest_size=16).digest()
 
 

@@ -21,6 +21,8 @@ from core.office import Office, of
 from core.permissions import Permission, needed
 from core.schema import code, contact, event, file, message, outbox, raw, staff, ticket, unit
 from core.store import Store
+from core.text import clean
+from core.turn import known
 from core.views import Actor, Delivery, EventView, MessageView, Page, QueueRow, TicketView
 
 MOST = 200  # rows of a page
@@ -111,7 +113,7 @@ def _listed() -> sa.Select[Any]:
 
 
 def _matching(office: Office, q: str) -> sa.ColumnElement[bool]:
-    q = q.strip()
+    q = clean(q).strip()
     if not q:
         return sa.true()
     number = codes.parse(q)
@@ -233,7 +235,7 @@ def deeds(office: Office, who: Actor, row: RowMapping) -> frozenset[str]:
 
 
 def _find(s: Connection, within: sa.ColumnElement[bool], number: int) -> _Found:
-    row = s.execute(_listed().where(ticket.c.id == number, within)).mappings().first()
+    row = s.execute(_listed().where(ticket.c.id == known(number), within)).mappings().first()
     if row is None:
         raise NotFound(f"ticket {number}")
     messages = _of(s, sa.select(message).where(message.c.ticket == number).order_by(message.c.seq))

@@ -18,12 +18,17 @@ from core.states import CLOCK, LAPSES, move
 
 def lock(s: Connection, number: int, version: int | None = None) -> RowMapping:
     """The ticket's row, held till commit. Raises NotFound, and Stale when it is past `version`."""
-    row = s.execute(sa.select(ticket).where(ticket.c.id == number).with_for_update()).mappings().first()
+    row = s.execute(sa.select(ticket).where(ticket.c.id == known(number)).with_for_update()).mappings().first()
     if row is None:
         raise NotFound(f"ticket {number}")
     if version is not None and row["version"] != version:
         raise Stale(version, row["version"])
     return row
+
+
+def known(number: int) -> int:
+    """A number that the store can be asked for; what lies beyond all numbers is no ticket's."""
+    return number if 0 <= number < 1 << 53 else 0
 
 
 def turn(
