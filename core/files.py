@@ -216,13 +216,21 @@ def _plain(handle: IO[bytes], ring: Keyring) -> Iterator[bytes]:
 
 
 def _make(folder: Path, root: Path) -> None:
-    """`folder` and those above it up to `root`, each on disk in its parent."""
-    if folder.is_dir():
+    """`folder` and those above it up to `root`, each on disk in its parent.
+
+    That a folder is there proves nothing: another thread, or a process that was killed, may have made it and not
+    come to the fsync.
+    """
+    if folder in _ON_DISK and folder.is_dir():
         return
     folder.parent.mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)
     _fsync(root)
     _fsync(folder.parent)
+    _ON_DISK.add(folder)
+
+
+_ON_DISK: set[Path] = set()  # folders this process has fsynced in their parents; at most 65,536
 
 
 def _fsync(folder: Path) -> None:

@@ -204,3 +204,22 @@ async def test_a_report_before_its_send_is_kept(desk: Desk, store: Store):
     await desk.delivered("sms", "unknown-ref", DeliveryState.DELIVERED)
     rows = await store.read(lambda s: s.execute(sa.select(delivery.c.ref, delivery.c.state)).all())
     assert rows == [("unknown-ref", "delivered")]
+
+
+async def test_a_folder_that_somebody_else_made_is_put_on_disk_all_the_same(tmp_path, ring, monkeypatch):
+    """Another thread may have made it and not come to its fsync."""
+    from core import files as module
+
+    synced: list[str] = []
+    real = module._fsync
+    monkeypatch.setattr(module, "_fsync", lambda folder: (synced.append(folder.name), real(folder)))
+    kept = Files(tmp_path / "files", ring)
+    made = await kept.keep(b"one", "a.txt")
+    first, second = made.key[:2], made.key[2:4]
+    assert synced == ["files", first, second]
+    module._ON_DISK.clear()
+    module._make(tmp_path / "files" / first / second, tmp_path / "files")
+    assert synced[3:] == ["files", first]
+    module._make(tmp_path / "files" / first / second, tmp_path / "files")
+    assert len(synced) == 5
+    kept.close()
