@@ -88,7 +88,7 @@ class Files:
 
     async def stream(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The same in pieces of up to 64 KiB. Sealed chunks follow from each other, so it is read from the first."""
-        chunks = await self._run(self._open, key)
+        handle, chunks = await self._run(self._open, key)
         place = 0
         try:
             while end is None or place < end:
@@ -100,7 +100,7 @@ class Files:
                 if part:
                     yield part
         finally:
-            await self._run(chunks.close)
+            await self._run(handle.close)
 
     async def sweep(self, now: float | None = None) -> int:
         """Delete what no row has named for 24 h; returns how many. `now`: seconds since 1970."""
@@ -130,12 +130,12 @@ class Files:
     async def _run(self, call: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
-    def _open(self, key: str) -> Any:
+    def _open(self, key: str) -> tuple[IO[bytes], Iterator[bytes]]:
         try:
             handle = self.path(key).open("rb")
         except FileNotFoundError:
             raise NotFound("file") from None
-        return _plain(handle, self._ring)
+        return handle, _plain(handle, self._ring)
 
     def _older_than(self, limit: float) -> list[Path]:
         found = [*self.folder.glob("??/??/*"), *self.folder.glob("draft-*")]
@@ -196,23 +196,23 @@ class _Draft:
 
 
 def _plain(handle: IO[bytes], ring: Keyring) -> Iterator[bytes]:
-    with handle:
-        state = bindings.crypto_secretstream_xchacha20poly1305_state()
-        if handle.read(len(MAGIC)) != MAGIC:
-            raise Damaged("not a kept file")
-        number, start = int.from_bytes(handle.read(2), "big"), handle.read(HEADER)
-        if len(start) < HEADER:
-            raise Damaged("file was cut")
-        try:
-            bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, start, ring.key("file", number))
-            tag = PLAIN
-            while tag != FINAL:
-                sealed = handle.read(CHUNK + MORE)
-                chunk, tag = bindings.crypto_secretstream_xchacha20poly1305_pull(state, sealed, None)
-                if chunk:
-                    yield chunk
-        except (CryptoError, ValueError, RuntimeError) as error:
-            raise Damaged("file was cut or changed") from error
+    """The content, chunk by chunk. Whoever opened `handle` closes it: one that is never read from must end too."""
+    state = bindings.crypto_secretstream_xchacha20poly1305_state()
+    if handle.read(len(MAGIC)) != MAGIC:
+        raise Damaged("not a kept file")
+    number, start = int.from_bytes(handle.read(2), "big"), handle.read(HEADER)
+    if len(start) < HEADER:
+        raise Damaged("file was cut")
+    try:
+        bindings.crypto_secretstream_xchacha20poly1305_init_pull(state, start, ring.key("file", number))
+        tag = PLAIN
+        while tag != FINAL:
+            sealed = handle.read(CHUNK + MORE)
+            chunk, tag = bindings.crypto_secretstream_xchacha20poly1305_pull(state, sealed, None)
+            if chunk:
+                yield chunk
+    except (CryptoError, ValueError, RuntimeError) as error:
+        raise Damaged("file was cut or changed") from error
 
 
 def _make(folder: Path, root: Path) -> None:

@@ -223,3 +223,20 @@ async def test_a_folder_that_somebody_else_made_is_put_on_disk_all_the_same(tmp_
     module._make(tmp_path / "files" / first / second, tmp_path / "files")
     assert len(synced) == 5
     kept.close()
+
+
+@pytest.mark.parametrize("end", [0, 1, 70_000])
+async def test_whoever_reads_a_part_or_nothing_leaves_no_file_open(tmp_path, ring, end: int):
+    kept = Files(tmp_path / "files", ring)
+    made = await kept.keep(b"x" * 200_000, "a.bin")
+    reading = kept.stream(made.key, 0, end)
+    async for _ in reading:
+        break
+    await reading.aclose()
+    opened = [os.readlink(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd") if _is_link(one)]
+    assert not any(made.key in path for path in opened)
+    kept.close()
+
+
+def _is_link(number: str) -> bool:
+    return os.path.islink(f"/proc/self/fd/{number}")
