@@ -100,7 +100,7 @@ class Files:
                 if part:
                     yield part
         finally:
-            await self._run(handle.close)
+            handle.close()  # at once: a thread's turn could be cancelled with us, and the file stay open
 
     async def sweep(self, now: float | None = None) -> int:
         """Delete what no row has named for 24 h; returns how many. `now`: seconds since 1970."""

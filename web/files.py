@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from urllib.parse import quote
 
 from aiohttp import web
@@ -36,8 +37,9 @@ async def serve(visit: Visit, kept: KeptFile) -> web.StreamResponse:
 async def _pour(visit: Visit, response: web.StreamResponse, key: str, start: int, end: int) -> None:
     """Write the octets; what breaks off in the middle ends the connection, so that nobody takes it for the whole."""
     try:
-        async for part in visit.parts.files.stream(key, start, end):
-            await response.write(part)
+        async with aclosing(visit.parts.files.stream(key, start, end)) as parts:  # who hangs up must not keep it open
+            async for part in parts:
+                await response.write(part)
     except Exception:
         if visit.request.transport is not None:
             visit.request.transport.abort()
