@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from web import api, assets, auth, csrf, errors, guard, health, hooks, page, settings
@@ -67,6 +69,13 @@ def mount(app: web.Application, route: Route) -> None:
         app.router.add_route("HEAD", route.path, handle)
 
 
+def _may_keep(visit: Visit, route: Route) -> Callable[[], bool]:
+    """Staff keep files as they need; strangers within their address's budget."""
+    if route.access.by is By.SESSION:
+        return lambda: True
+    return lambda: visit.site.guard.file(visit.peer) is None
+
+
 async def _serve(request: web.Request, route: Route) -> web.StreamResponse:
     visit = Visit(request, request.app[SITE], request.app[SITE].agency.language(request.path), Received())
     request[VISIT] = visit
@@ -74,6 +83,6 @@ async def _serve(request: web.Request, route: Route) -> web.StreamResponse:
         await signin.admit(visit, route.access)
     if route.form is not None:
         csrf.check_origin(visit)  # before anything of it is kept
-        visit.form = await receive(request, visit.parts.door, route.form)
+        visit.form = await receive(request, visit.parts.door, route.form, _may_keep(visit, route))
         csrf.check(visit)
     return await route.view(visit)

@@ -64,6 +64,12 @@ class Guard:
             return None
         return self.throttle.take("form_address", auth.bucket(address))
 
+    def file(self, address: str) -> float | None:
+        """Count one file kept for `address`, sent or not; seconds to wait when it kept too many."""
+        if self.settings.loopback_exempt and auth.loopback(address):
+            return None
+        return self.throttle.take("form_files", auth.bucket(address))
+
     def api(self, key: str) -> float | None:
         """Count one call with a token; seconds to wait past its calls a minute."""
         return self.throttle.take("api", key)

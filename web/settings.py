@@ -11,6 +11,7 @@ from core.throttle import Rule
 HOUR = 3600.0  # seconds
 RULES = (
     Rule("form_address", 60, HOUR),  # forms from an address at all
+    Rule("form_files", 30, HOUR),  # files kept for an address, sent or not
     Rule("form_suspect", 10, HOUR),  # forms from an address before each costs points
     Rule("form_same", 2, HOUR),  # equal texts before the next costs points
     Rule("api", 600, 60.0),  # calls with a token

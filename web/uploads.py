@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
@@ -27,6 +27,13 @@ BROKEN = (
     AssertionError,
     HttpProcessingError,
 )  # what aiohttp says of a body that is no form
+
+
+MayKeep = Callable[[], bool]
+
+
+def _always() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +82,20 @@ async def octets(request: web.Request, most: int = FIELDS) -> bytes:
     return bytes(data)
 
 
-async def receive(request: web.Request, door: Door, limits: Limits) -> Received:
+async def receive(request: web.Request, door: Door, limits: Limits, may_keep: MayKeep = _always) -> Received:
     """Read a form's body. Raises HTTPRequestEntityTooLarge past 64 KiB of fields, HTTPRequestTimeout past a minute,
-    HTTPBadRequest for a body that is no form; a file's faults are told by word."""
+    HTTPBadRequest for a body that is no form; a file's faults are told by word. `may_keep` is asked
+    before each file is kept: a stranger's files are counted, though nothing was sent yet."""
     try:
         async with asyncio.timeout(SLOWEST):
-            return await _receive(request, door, limits)
+            return await _receive(request, door, limits, may_keep)
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
 
 
-async def _receive(request: web.Request, door: Door, limits: Limits) -> Received:
+async def _receive(request: web.Request, door: Door, limits: Limits, may_keep: MayKeep) -> Received:
     if request.content_type == "multipart/form-data":
-        return await _multipart(request, door, limits)
+        return await _multipart(request, door, limits, may_keep)
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType
     if (request.content_length or 0) > FIELDS:
@@ -99,7 +107,7 @@ async def _receive(request: web.Request, door: Door, limits: Limits) -> Received
     return Received(MultiDict((name, value) for name, value in data.items() if isinstance(value, str)))
 
 
-async def _multipart(request: web.Request, door: Door, limits: Limits) -> Received:
+async def _multipart(request: web.Request, door: Door, limits: Limits, may_keep: MayKeep) -> Received:
     if (request.content_length or 0) > limits.total + 2 * FIELDS:
         raise web.HTTPRequestEntityTooLarge(limits.total, request.content_length or 0)
     got, spent = Received(), 0
@@ -111,7 +119,7 @@ async def _multipart(request: web.Request, door: Door, limits: Limits) -> Receiv
             spent += len(value)
             got.fields.add(name, value.decode("utf-8", "replace"))
         elif part.filename:
-            await _file(part, door, limits, got)
+            await _file(part, door, limits, got, may_keep)
     return got
 
 
@@ -153,7 +161,7 @@ async def _field(part: BodyPartReader, room: int) -> bytes:
     return bytes(data)
 
 
-async def _file(part: BodyPartReader, door: Door, limits: Limits, got: Received) -> None:
+async def _file(part: BodyPartReader, door: Door, limits: Limits, got: Received, may_keep: MayKeep) -> None:
     if len(got.files) >= limits.many:
         got.faults.append("many")
         await part.release()
@@ -165,6 +173,10 @@ async def _file(part: BodyPartReader, door: Door, limits: Limits, got: Received)
         return
     if kind is None:
         got.faults.append("type")
+        await part.release()
+        return
+    if not may_keep():
+        got.faults.append("too_often")
         await part.release()
         return
     try:

@@ -326,3 +326,21 @@ async def test_english_pages_are_whole_and_lead_to_english_pages(site: Site):
         assert not found, (path, found[:5])
         todo |= {one for one in links if one.startswith("/en/") and "?" not in one and "/track/" not in one} - seen
     assert {"/en/new", "/en/track", "/en/people", "/en/services", "/en/units", "/en/help"} <= seen
+
+
+async def test_past_thirty_files_an_hour_an_address_keeps_no_more_sent_or_not(site: Site):
+    async def check(count: int) -> str:
+        body = [
+            f'Content-Disposition: form-data; name="files"; filename="p{n}.png"\r\n\r\n'.encode() + PNG
+            for n in range(count)
+        ]
+        kind = {"Content-Type": "multipart/form-data; boundary=b"}
+        answer = await site.client.post("/new", data=parts(*body), headers=OURS | kind)
+        return await answer.text()
+
+    said = site.parts.say("core.error.too_often", "fa")
+    for _ in range(6):
+        assert said not in await check(5)
+    kept = len(list(site.parts.files.folder.rglob("*")))
+    assert said in await check(1)
+    assert len(list(site.parts.files.folder.rglob("*"))) == kept
