@@ -4,7 +4,6 @@ PY := .venv/bin/python
 SETUP := .venv/.setup
 DEV := .venv/.dev
 ASSETS := web/static/built/manifest.json
-export PASOKH_TEST_DATA ?= $(wildcard ../shared/data)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup assets demo check test test-long lint bench docs clean

@@ -86,10 +86,6 @@ class Units:
         """Slugs of the unit and all below it; empty for an unknown one."""
         return self._below.get(slug, frozenset())
 
-    def descendants(self, slug: str) -> frozenset[str]:
-        """Slugs of all below the unit."""
-        return self.subtree(slug) - {slug}
-
     def children(self, slug: str) -> list[Unit]:
         """Units directly below, in the file's order."""
         return [unit for unit in self if unit.parent == slug]

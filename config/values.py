@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from config import shape
 from config.positions import Document, Where
@@ -18,7 +18,6 @@ from core.permissions import Rights
 from core.routing import Rules
 from core.throttle import Rule
 
-T = TypeVar("T")
 Budget = Annotated[str, Match(r"[1-9][0-9]{0,3}(wd|wh|d)", "a number and wd, wh or d, like 10wd")]
 
 
@@ -187,12 +186,6 @@ class Config:
     def where(self, file: str, *path: str | int) -> Where:
         """A place in one of the files, for faults: `where("lines.toml", "sms", "line", "main")`."""
         return self.documents[file].at(*path)
-
-    def read_lines(self, channel: str, cls: type[T], group: str = "line") -> dict[str, T]:
-        """The channel's `[channel.group.NAME]` tables as instances of its dataclass. Raises Faults."""
-        tables = self.lines.get(channel, {}).get(group, {})
-        place = self.where("lines.toml", channel, group)
-        return shape.read_each(cls, tables, place)
 
     def budget(self, kind: Kind | str, service: str | None = None, route: str | None = None) -> str | None:
         """Days for an answer: the rule's, else the service card's, else the kind's; None: none is owed."""

@@ -92,12 +92,6 @@ def moment(ms: int, lang: str = "fa", zone: str = ZONE) -> str:
     return f"{numerals(local(ms, zone).date(), lang)} {clock(ms, lang, zone)}"
 
 
-def moment_words(ms: int, lang: str = "fa", zone: str = ZONE) -> str:
-    """Day and time for sentences: `سه‌شنبه ۳ آذر ۱۴۰۵، ساعت ۱۴:۳۰`."""
-    day = words(local(ms, zone).date(), lang)
-    return f"{day}، ساعت {clock(ms, lang, zone)}" if lang == "fa" else f"{day}, {clock(ms, lang, zone)}"
-
-
 def parse(text: str, field: str = "date") -> date:
     """The day of `1405/9/1`, `۱۴۰۵-۰۹-۰۱`; a year past 1700 is Gregorian.
 
