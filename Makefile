@@ -42,7 +42,7 @@ lint: $(DEV) ## import directions, style, types
 	.venv/bin/mypy
 
 check: $(DEV) assets ## the fast subset, for every minute of work (2 minutes at most)
-	$(PY) -m pytest -q -n 2 --dist loadfile -m "not peer and not long" --ignore=tests/journeys
+	$(PY) -m pytest -q -n 2 --dist loadfile -m "not peer and not long and not slow" --ignore=tests/journeys
 
 test: $(DEV) assets ## everything, with its real peers (15 minutes at most on 2 cores)
 	@tools/debian-packages
