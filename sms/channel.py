@@ -23,6 +23,7 @@ from core.channels import (
     Act,
     Asker,
     Channel,
+    Clock,
     Contact,
     ContactKind,
     Door,
@@ -40,18 +41,20 @@ from core.channels import (
     TryLater,
     Unknown,
 )
+from core.clock import SystemClock
 from core.errors import Busy, Guarded, Locked, NotFound, WrongInput, WrongState
 from sms import keywords, parts, providers, wording
 from sms.gather import Gather
 from sms.providers import base
 from sms.providers.base import Arrival, Provider, Report, Text
-from sms.settings import LineSettings, ProviderSettings
+from sms.settings import LineSettings
 
 log = logging.getLogger("pasokh.sms")
 
 T = TypeVar("T")
 LOOK_AGAIN = 60.0  # seconds until a doubtful send is looked up
 PAUSED = 300.0  # seconds a line without key or credit rests
+AGAIN = 48 * 3_600_000  # ms; what was handed out in that time is fetched again after a start
 WEAK_SPAN = 600_000  # ms in which an arrival without id counts as the same one
 RECEIPTS = ("receipt_sms",)  # budgets of a number: codes of new tickets
 SENTENCES = ("sms_auto_hour", "sms_auto_day")  # and every other automatic sentence
@@ -75,6 +78,8 @@ class Sms:
         self._gathers = {name: Gather(provider) for name, provider in made.items()}
         self._pollers: list[asyncio.Task[None]] = []
         self._door: Door | None = None
+        self.reactor: Any = gear.reactor
+        self.clock: Clock = gear.clock or SystemClock()
         self._judged: OrderedDict[str, bool] = OrderedDict()
 
     # ---- life
@@ -82,7 +87,7 @@ class Sms:
     async def start(self, door: Door) -> None:
         self._door = door
         for provider in self._providers.values():
-            await provider.start()
+            await provider.start(Sink(self, provider.name))
         for name, line in self._lines.items():
             for each in line.providers:
                 if line.poll_s and self._providers[each].caps.inbound:
@@ -175,13 +180,33 @@ class Sms:
         again = True
         while True:
             try:
-                for arrival in await provider.poll(line.number, again):
+                for arrival in await provider.poll(line.number, self._since() if again else None):
                     await self._arrived(name, line, provider.name, arrival)
                 again = False
             except (base.ProviderError, Busy) as error:
                 again = True
                 log.warning("poll failed", extra={"line": name, "why": type(error).__name__})
             await asyncio.sleep(line.poll_s)
+
+    def _since(self) -> int:
+        return self.clock.now() - AGAIN
+
+    async def heard(self, provider: str, item: Arrival | base.Part) -> None:
+        """A provider's own news of a text: on disk when it returns."""
+        if isinstance(item, base.Part):
+            item = Arrival(item.id, item.sender, item.to, item.data.decode("utf-16-be", "replace"), item.at)
+        name, line = self._line_of(provider, item.to)
+        await self._arrived(name, line, provider, item)
+
+    async def reported(self, report: Report) -> None:
+        """A provider's own news of something sent: on disk when it returns."""
+        if report.state is not None:
+            await self._desk().delivered("sms", report.ref, report.state, report.why)
+
+    def _line_of(self, provider: str, number: str) -> tuple[str, LineSettings]:
+        """The line a text came to, else the first that `provider` serves."""
+        mine = [(name, line) for name, line in self._lines.items() if provider in line.providers]
+        return next((item for item in mine if item[1].number == number), mine[0])
 
     async def _arrived(self, name: str, line: LineSettings, provider: str, arrival: Arrival) -> None:
         reading = keywords.read(arrival.text, self._words)
@@ -293,6 +318,24 @@ class Sms:
         return self._door
 
 
+class Sink:
+    """`base.Sink` for one provider."""
+
+    def __init__(self, channel: Sms, provider: str) -> None:
+        self._channel, self._provider = channel, provider
+        self.reactor = channel.reactor
+        self.clock = channel.clock
+
+    async def arrived(self, item: Arrival | base.Part) -> None:
+        await self._channel.heard(self._provider, item)
+
+    async def reported(self, report: Report) -> None:
+        await self._channel.reported(report)
+
+    def line_state(self, line: str, state: base.LineState, why: str = "") -> None:
+        log.warning("a provider tells of its line", extra={"provider": self._provider, "state": state, "why": why})
+
+
 class Heard:
     """One text that came in, with what was understood of it."""
 
@@ -384,10 +427,9 @@ def make(gear: Gear) -> Channel:
     where: Where = gear.extra.get("where") or Where(Document("lines.toml", gear.lines))
     lines = read_each(LineSettings, gear.lines.get("line", {}), where / "line")
     wanted = {each for line in lines.values() for each in line.providers}
-    tables = {name: table for name, table in gear.lines.get("provider", {}).items() if name in wanted}
-    known = read_each(ProviderSettings, tables, where / "provider")
-    made = {name: providers.make(name, settings) for name, settings in known.items()}
-    missing = wanted - made.keys()
+    tables = gear.lines.get("provider", {})
+    missing = wanted - tables.keys()
     if missing:
         raise LookupError(f"lines.toml names no [sms.provider.{min(missing)}]")
+    made = {name: providers.make(name, tables[name], where / "provider" / name) for name in sorted(wanted)}
     return Sms(gear, lines, made)

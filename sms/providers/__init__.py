@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
-from typing import cast
+from types import ModuleType
+from typing import Any, cast
 
+from config.positions import Where
+from config.shape import read
 from sms.providers.base import Provider
 from sms.settings import ProviderSettings
 
 
-def make(name: str, settings: ProviderSettings) -> Provider:
-    """The provider a `kind` names: a file here (`kavenegar`), or `module:maker` anywhere.
+def make(name: str, table: Mapping[str, Any], where: Where) -> Provider:
+    """The provider of `[sms.provider.NAME]`: `kind` is a file here (`kavenegar`), or `module:maker` anywhere.
 
-    Raises LookupError with the name when there is no such provider.
+    The module's own `Settings` (else ProviderSettings) describes the table. Raises LookupError with the name when
+    there is no such provider, config.Faults for a bad field.
     """
-    module, _, maker = settings.kind.partition(":")
+    kind = str(table.get("kind", ""))
+    module, _, maker = kind.partition(":")
+    found = _module(module if maker else f"sms.providers.{module}", kind)
+    make_one = getattr(found, maker or "make", None)
+    if make_one is None:
+        raise LookupError(f"no SMS provider of kind {kind!r}")
+    return cast(Provider, make_one(name, read(getattr(found, "Settings", ProviderSettings), table, where)))
+
+
+def _module(name: str, kind: str) -> ModuleType:
     try:
-        found = import_module(module if maker else f"sms.providers.{module}")
-        return cast(Provider, getattr(found, maker or "make")(name, settings))
-    except (ModuleNotFoundError, AttributeError) as e:
-        raise LookupError(f"no SMS provider of kind {settings.kind!r}") from e
+        return import_module(name)
+    except ModuleNotFoundError as e:
+        raise LookupError(f"no SMS provider of kind {kind!r}") from e

@@ -25,7 +25,7 @@ CODES: Mapping[int, Callable[[int], ProviderError]] = {
     409: lambda c: base.Throttled("busy", c),
     429: lambda c: base.Throttled("too fast", c, 60),
     451: lambda c: base.Throttled("too fast", c, 60),
-    **dict.fromkeys((401, 403, 407, 412, 416, 426, 427, 501), lambda c: base.LinePaused("account or line", c)),
+    **dict.fromkeys((401, 403, 407, 412, 416, 426, 427, 501), lambda c: base.AuthOrConfig("account or line", c)),
     418: lambda c: base.NoCredit("no credit", c),
     411: lambda c: base.BadRecipient("receptor", c),
     **dict.fromkeys((413, 417, 420, 422, 424, 428, 431, 432), lambda c: base.BadContent("content", c)),
@@ -44,7 +44,7 @@ UNKNOWN = 100
 HALVED = (base.BadRecipient, base.BadContent, base.Bug)  # a whole batch refused for one of it
 
 
-class Kavenegar:
+class Kavenegar(base.Plain):
     """The owner's provider, through the real `kavenegar` client in a small thread pool."""
 
     caps = Caps(max_batch=200, max_chars=900, keyed=True, find_for=12 * 3600, find_batch=500, inbound=True)
@@ -55,7 +55,7 @@ class Kavenegar:
         self._settings = settings
         self._made: Client | None = None
 
-    async def start(self) -> None:
+    async def start(self, sink: base.Sink) -> None:
         """Read the key; calls are made one by one. Raises OSError naming the file."""
         self._made = await asyncio.to_thread(self._make)
 
@@ -104,9 +104,9 @@ class Kavenegar:
 
     # ---- in
 
-    async def poll(self, line: str, again: bool) -> Sequence[Arrival]:
+    async def poll(self, line: str, since: int | None) -> Sequence[Arrival]:
         """`receive` marks as read; what was read within 48 h comes back by `inboxpaged`, page by page."""
-        if not again:
+        if since is None:
             rows = _rows(await self._ask("sms", "receive", {"linenumber": line, "isread": 0}))
             return [_arrival(row) for row in rows]
         return [_arrival(row) for row in await self._pages(line)]

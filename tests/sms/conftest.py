@@ -12,11 +12,34 @@ from aiohttp import web
 from config.faults import Fault
 from config.read import SEEDS
 from config.texts import Texts, read_texts
+from core.clock import SystemClock
 from sms import keywords
 from sms.channel import LANGS, _vocabulary
+from sms.providers import base
 from sms.providers.kavenegar import Kavenegar
 from sms.settings import ProviderSettings
 from tests.worlds import kavenegar as world
+
+
+class Heard:
+    """A sink that only remembers."""
+
+    reactor = None
+    clock = SystemClock()
+
+    def __init__(self) -> None:
+        self.items: list[base.Arrival | base.Part] = []
+        self.reports: list[base.Report] = []
+        self.states: list[tuple[str, base.LineState, str]] = []
+
+    async def arrived(self, item: base.Arrival | base.Part) -> None:
+        self.items.append(item)
+
+    async def reported(self, report: base.Report) -> None:
+        self.reports.append(report)
+
+    def line_state(self, line: str, state: base.LineState, why: str = "") -> None:
+        self.states.append((line, state, why))
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +73,6 @@ async def provider(network: world.Network, tmp_path: Path) -> AsyncIterator[Kave
     key = tmp_path / "key"
     key.write_text("made-up-key\n")
     made = Kavenegar("k", ProviderSettings("kavenegar", str(key), network.host, str(network.authority)))
-    await made.start()
+    await made.start(Heard())
     yield made
     await made.stop(0)

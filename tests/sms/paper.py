@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from core.channels import RawRequest
-from sms.providers.base import Accepted, Arrival, Caps, Outcome, Report, Text
+from sms.providers.base import Accepted, Arrival, Caps, Outcome, Plain, Report, Sink, Text
 from sms.settings import ProviderSettings
 
 PRINTED: list[Text] = []
 
 
-class Paper:
+class Paper(Plain):
     """Every text is accepted and lies in `PRINTED`."""
 
     caps = Caps(max_batch=10, keyed=True)
@@ -19,11 +19,8 @@ class Paper:
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         self.name = name
 
-    async def start(self) -> None:
+    async def start(self, sink: Sink) -> None:
         PRINTED.clear()
-
-    async def stop(self, drain: float) -> None:
-        """Paper needs no closing."""
 
     async def send(self, batch: Sequence[Text]) -> Sequence[Outcome]:
         PRINTED.extend(batch)
@@ -32,9 +29,6 @@ class Paper:
     async def find(self, keys: Sequence[int]) -> Mapping[int, Accepted | None]:
         known = {text.key: Accepted(f"sheet-{text.key}") for text in PRINTED}
         return {key: known.get(key) for key in keys}
-
-    async def poll(self, line: str, again: bool) -> Sequence[Arrival]:
-        return []
 
     def read_push(self, request: RawRequest) -> Sequence[Arrival | Report]:
         query = request.query

@@ -12,6 +12,7 @@ from sms.providers import base
 from sms.providers.base import Accepted, Arrival, Doubt, Rejected, Report, Text
 from sms.providers.kavenegar import Kavenegar
 from sms.settings import ProviderSettings
+from tests.sms.conftest import Heard
 
 
 def text(key: int, to: str = "+989120000000", words: str = "سلام") -> Text:
@@ -72,7 +73,7 @@ async def test_no_server_is_certainly_not_sent_and_no_error_holds_the_key(tmp_pa
     key = tmp_path / "other"
     key.write_text("very-secret-key")
     made = Kavenegar("k", ProviderSettings("kavenegar", str(key), "127.0.0.1:1", str(network.authority)))
-    await made.start()
+    await made.start(Heard())
     (outcome,) = await made.send([text(1)])
     await made.stop(0)
     assert isinstance(outcome, Rejected)
@@ -82,10 +83,10 @@ async def test_no_server_is_certainly_not_sent_and_no_error_holds_the_key(tmp_pa
 
 async def test_texts_are_polled_and_come_again_after_a_crash(network, provider):
     await network.text("09120000000", "30001234", "آب قطع است")
-    first = await provider.poll("30001234", again=False)
+    first = await provider.poll("30001234", since=None)
     assert [arrival.text for arrival in first] == ["آب قطع است"]
-    assert await provider.poll("30001234", again=False) == []
-    assert await provider.poll("30001234", again=True) == first
+    assert await provider.poll("30001234", since=None) == []
+    assert await provider.poll("30001234", since=0) == first
 
 
 WORDS = {"messageid": "5", "from": "09120000000", "to": "30001234", "message": "سلام"}
