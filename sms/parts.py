@@ -11,24 +11,38 @@ from collections.abc import Callable, Iterator
 import regex
 
 from core.channels import Measure
+from sms.alphabet import BASIC as ORDERED
+from sms.alphabet import ESCAPE
+from sms.alphabet import EXTENDED as DOUBLED
 
-BASIC = set(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
-    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-EXTENDED = set("^{}[]~\\|€\f")  # an escape and a septet: two units
+BASIC = set(ORDERED) - {chr(ESCAPE)}
+EXTENDED = set(DOUBLED.values())  # an escape and a septet: two units
 SIZES = {"gsm7": (160, 153), "ucs2": (70, 67)}  # units alone; a part of several with an 8-bit reference
+WIDE = 1  # units a part has less with a 16-bit reference
 
 
 def measure(text: str) -> Measure:
     """Coding, units, parts and what is left in the last part."""
-    coding = "gsm7" if all(c in BASIC or c in EXTENDED for c in text) else "ucs2"
+    coding = _coding(text)
     alone, each = SIZES[coding]
     units = sum(map(_cost(coding), text))
     if units <= alone:
         return Measure(coding, units, 1, alone - units)
-    fill = _fill(text, coding, each)
+    fill = [size for _, size in _pieces(text, coding, each)]
     return Measure(coding, units, len(fill), each - fill[-1])
+
+
+def split(text: str, ref16: bool = False) -> list[str]:
+    """The text of each part, the whole text where it fits alone; `ref16`: parts numbered by a 16-bit reference."""
+    coding = _coding(text)
+    alone, each = SIZES[coding]
+    if sum(map(_cost(coding), text)) <= alone:
+        return [text]
+    return [piece for piece, _ in _pieces(text, coding, each - WIDE if ref16 else each)]
+
+
+def _coding(text: str) -> str:
+    return "gsm7" if all(c in BASIC or c in EXTENDED for c in text) else "ucs2"
 
 
 def _cost(coding: str) -> Callable[[str], int]:
@@ -37,15 +51,16 @@ def _cost(coding: str) -> Callable[[str], int]:
     return lambda c: 2 if ord(c) > 0xFFFF else 1
 
 
-def _fill(text: str, coding: str, each: int) -> list[int]:
-    """Units in each part; a cluster (surrogates, ZWNJ, harakat) or an escape pair is never cut."""
-    cost, parts = _cost(coding), [0]
+def _pieces(text: str, coding: str, each: int) -> list[tuple[str, int]]:
+    """Text and units of each part; a cluster (surrogates, ZWNJ, harakat) or an escape pair is never cut."""
+    cost, pieces, piece, used = _cost(coding), [], "", 0
     for cluster in _clusters(text, coding, each, cost):
         size = sum(map(cost, cluster))
-        if parts[-1] + size > each:
-            parts.append(0)
-        parts[-1] += size
-    return parts
+        if used + size > each:
+            pieces.append((piece, used))
+            piece, used = "", 0
+        piece, used = piece + cluster, used + size
+    return [*pieces, (piece, used)]
 
 
 def _clusters(text: str, coding: str, each: int, cost: Callable[[str], int]) -> Iterator[str]:
