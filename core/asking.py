@@ -68,8 +68,8 @@ async def is_own(store: Store, code: str, who: Contact | None) -> bool:
 
 async def look_up(store: Store, what: str, key: str, asker: Asker | None = None) -> Facts | None:
     """`unit` by extension, slug or mail address: slug, name, names, extension, email. `service` by slug: slug, title,
-    unit, unit_name. `mine`: the proven asker's newest tickets: ticket, code, state, kind, at, due_at, unit. None: no
-    such thing."""
+    unit, unit_name. `mine`: the proven asker's newest tickets: ticket, code, state, kind, at, due_at, unit,
+    answered_at. None: no such thing."""
     office = of(store)
     match what:
         case "unit":
@@ -202,7 +202,7 @@ def _mine(s: Connection, blind: bytes) -> list[dict[str, Any]]:
     ask = (
         sa.select(
             ticket.c.id.label("ticket"), codes_table.c.value.label("code"), ticket.c.state, ticket.c.kind,
-            ticket.c.at, ticket.c.due_at, ticket.c.unit,
+            ticket.c.at, ticket.c.due_at, ticket.c.unit, ticket.c.answered_at,
         )
         .join(codes_table, sa.and_(codes_table.c.ticket == ticket.c.id, codes_table.c.kind == "tracking"))
         .join(contact, contact.c.id == ticket.c.contact)

@@ -6,7 +6,7 @@ model, errors) and nothing else of core. Pure: values and protocols only.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
@@ -97,6 +97,56 @@ class Inbound:
     operator: int | None = None  #: staff id, when an operator typed it in (walk-in, letter)
     arrived_at: int | None = None  #: ms UTC, when not now
     facts: Mapping[str, Any] = field(default_factory=dict)  #: shown on the ticket: call path, envelope, …
+    answers: int | None = None  #: id of the open question this message answers: closed with it
+    ack: str | None = None  #: the sentence that acknowledges it, when not the act's own
+    asks: Asks | None = None  #: a question that opens with it
+
+
+@dataclass(frozen=True, slots=True)
+class Asks:
+    """A question opened to whoever wrote: `verdict` on an answer, `why` of an objection, a `choice`."""
+
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An open question of a (channel, line, number)."""
+
+    id: int
+    kind: str
+    ticket: int | None
+    code: str | None
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A short text before anything is done with it, for `Door.judge`."""
+
+    channel: str
+    ref: str  #: the outside's own id for it with line and provider; '' where it gives none
+    line: str
+    who: Contact | None  #: None: nobody who could be answered
+    body: str  #: what makes two texts the same: sender, receiver, words
+    rules: Callable[[Question | None], Sequence[tuple[str, str]]]  #: budgets an answer would take
+    polled: bool = False
+    silent: str = ""  #: the channel's own reason not to answer
+    mask: str = ""  #: the words with all digits alike; '' = never a loop
+    echo: bool = False  #: it holds a sentence of ours
+    exempt: bool = False  #: trials on loopback: no budgets
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided about a text, the same for every repeat."""
+
+    ref: str  #: to use for all that comes of it
+    quiet: str  #: why it gets no automatic text, '' when it may
+    joins: int | None  #: too many came: it joins this ticket
+    question: Question | None  #: the newest open one
+    first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +188,7 @@ class Outbound:
     attempt: int = 1  #: 1 for the first
     epoch: int = 0  #: 17 bits, redrawn at install, restore and copy; SMS local id = epoch << 36 | id
     thread: Mapping[str, Any] = field(default_factory=dict)  #: mail: in_reply_to, references, participant
+    doubt_at: int | None = None  #: ms UTC of the first doubt, while in doubt
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +198,9 @@ class Sent:
     ref: str | None = None
     cost: int | None = None  #: rial
     found: bool = False  #: it was looked up, not sent again
+    parts: int | None = None  #: messages on the air, where it comes in parts
+    line: str | None = None  #: `channel:line` it went by, where spending is counted by line
+    auto: bool = False  #: a receipt or state, written by nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +255,9 @@ class Note:
     lang: str = "fa"
     purpose: Purpose = Purpose.STATE
     ticket: int | None = None
+    once: str | None = None  #: a rule of `[limits]`: told only while it has one left for this person and sentence
+    asks: Asks | None = None  #: a question that opens with it
+    answers: int | None = None  #: an open question that closes with it
 
 
 # ---------------------------------------------------------------- asking
@@ -272,6 +329,10 @@ class Drawer(Protocol):
         """Boxes whose first slot was put before `before` (ms UTC)."""
         ...
 
+    async def change(self, box: str, slots: Mapping[str, bytes | None]) -> None:
+        """Put several slots at once, take out those that are None; on disk when it returns."""
+        ...
+
 
 class Door(Protocol):
     """All a channel may ask of core. Safe to call again after a time-out."""
@@ -303,8 +364,27 @@ class Door(Protocol):
         """Take one from the budget `rule` (settings `[limits]`) for `key`; False when it is empty."""
         ...
 
-    async def delivered(self, channel: str, ref: str, state: DeliveryState, why: str = "") -> None:
-        """A peer's word about something sent; kept 72 h when its send is not recorded yet."""
+    async def delivered(
+        self, channel: str, ref: str, state: DeliveryState, why: str = "", also: Sequence[str] = ()
+    ) -> None:
+        """A peer's word about something sent; kept 72 h when its send is not recorded yet. `also`: other spellings
+        of `ref`, tried when it is not known."""
+        ...
+
+    async def judge(self, heard: Heard) -> Verdict:
+        """Decide once what may be done with a short text; a repeat gets the first verdict. On disk when it returns."""
+        ...
+
+    async def opt(self, channel: str, line: str, who: Contact, out: bool, why: str = "") -> None:
+        """This person wants no (`out`), or again, notices and surveys by this line."""
+        ...
+
+    async def opted_out(self, channel: str, line: str, who: Contact) -> bool:
+        """Does this person want no notices and surveys by this line?"""
+        ...
+
+    async def unreported(self, channel: str, since: int, until: int) -> Sequence[tuple[str, int]]:
+        """(ref, accepted at) of what a peer took between two times (ms UTC) and has told nothing final of."""
         ...
 
     async def tell(self, note: Note) -> bool:
@@ -408,8 +488,8 @@ class Measuring(Protocol):
 
 
 __all__ = [
-    "Act", "Answer", "Asker", "Auto", "Channel", "Clock", "Contact", "ContactKind", "DeliveryState", "Door",
-    "Drawer", "Facts", "Gear", "Hint", "HintKind", "Hooked", "Inbound", "KeptFile", "Kind", "Measure", "Measuring",
-    "Note", "Outbound", "Outcome", "Purpose", "RawReply", "RawRequest", "Receipt", "Refused", "Say", "Sent", "State",
-    "Trust", "TryLater", "Unknown", "Words",
+    "Act", "Answer", "Asker", "Asks", "Auto", "Channel", "Clock", "Contact", "ContactKind", "DeliveryState", "Door",
+    "Drawer", "Facts", "Gear", "Heard", "Hint", "HintKind", "Hooked", "Inbound", "KeptFile", "Kind", "Measure",
+    "Measuring", "Note", "Outbound", "Outcome", "Purpose", "Question", "RawReply", "RawRequest", "Receipt", "Refused",
+    "Say", "Sent", "State", "Trust", "TryLater", "Unknown", "Verdict", "Words",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import points
+from core import points, questions
 from core.channels import Outbound
 from core.cipher import Keyring, pin, unseal
 from core.model import KeptFile, Purpose
@@ -57,10 +57,12 @@ def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Cl
             attempt=outbox.c.attempt + 1,
             fence=outbox.c.fence + 1,
             worker=worker,
+            doubt_at=sa.case((outbox.c.state == Stage.WAITING, None), else_=sa.func.coalesce(outbox.c.doubt_at, now)),
         )
         .returning(*outbox.c)
     )
     rows = sorted(s.execute(deed).mappings(), key=lambda row: (row["lane"], row["seq"], row["id"]))
+    questions.ask_verdicts(s, rows, now)
     return _claimed(s, rows) if rows else []
 
 
@@ -145,6 +147,7 @@ def _hand_out(
         attempt=row["attempt"],
         epoch=epoch,
         thread=_thread(s, row) if about and row["channel"] == "mail" else row["thread"],
+        doubt_at=row["doubt_at"],
     )
     pin_of = (about["pin_key"], row["ticket"]) if about and row["purpose"] == Purpose.RECEIPT else None
     return Claimed(row["id"], row["fence"], body, _address(row, contacts), pin_of)

@@ -37,6 +37,10 @@ class StoredDrawer:
         """Open boxes whose first slot was put before `before` (ms UTC), the oldest first."""
         return await self._store.read(_old, before)
 
+    async def change(self, box: str, slots: Mapping[str, bytes | None]) -> None:
+        """Put several slots at once, take out those that are None; on disk when it returns."""
+        await self._store.write(_change, clean(box), {clean(slot): data for slot, data in slots.items()})
+
 
 def _put(s: Connection, box: str, slot: str, data: bytes) -> Mapping[str, bytes]:
     now = s.info["clock"].now()
@@ -50,6 +54,14 @@ def _put(s: Connection, box: str, slot: str, data: bytes) -> Mapping[str, bytes]
     kept = insert(drawer).values(box=box, slot=slot, at=now, bytes=data)
     s.execute(kept.on_conflict_do_update(index_elements=["box", "slot"], set_={"bytes": data}))
     return _slots(s, box)
+
+
+def _change(s: Connection, box: str, slots: Mapping[str, bytes | None]) -> None:
+    gone = [slot for slot, data in slots.items() if data is None]
+    s.execute(sa.delete(drawer).where(drawer.c.box == box, drawer.c.slot.in_(gone)))
+    for slot, data in slots.items():
+        if data is not None:
+            _put(s, box, slot, data)
 
 
 def _slots(s: Connection, box: str) -> Mapping[str, bytes]:

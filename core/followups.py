@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, fresh, outbox, points, text
+from core import cipher, fresh, outbox, points, questions, text
 from core.channels import Act, Auto, Hint, HintKind, Inbound, Receipt, Trust
 from core.errors import Guarded, NotFound
 from core.model import Purpose, State
@@ -197,6 +197,9 @@ def _append(s: Connection, item: Prepared, row: RowMapping, marks: list[str], mo
     turn(s, row, event, actor, item.at, cal, kind=kind, data=data, text=mine["text"], changes=changes | {"seq": seq})
     if moves:
         _acknowledge(s, item, row, seq)
+    questions.close(s, heard.answers)
+    if heard.asks is not None and item.contact is not None:
+        questions.ask(s, heard.channel, heard.line, item.contact["blind"], row["id"], heard.asks, item.at)
     return fresh.receipts(s, [number], item.ring)[number]
 
 
@@ -244,7 +247,7 @@ def _objection(item: Prepared, row: RowMapping) -> Row:
 
 def _acknowledge(s: Connection, item: Prepared, row: RowMapping, seq: int) -> None:
     heard = item.inbound
-    key, kind = ACKS.get(heard.act), points.KIND_OF.get(heard.channel)
+    key, kind = heard.ack or ACKS.get(heard.act), points.KIND_OF.get(heard.channel)
     if key is None or item.contact is None or item.contact["kind"] != kind or not may_tell(heard):
         return
     outbox.put(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -12,13 +12,25 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core import asking, cipher, codes, ids, misses, outbox
+from core import asking, budgets, cipher, codes, hearing, ids, misses, optouts, outbox, points, questions, spending
 from core.book import Book
-from core.channels import Act, Answer, Asker, Clock, DeliveryState, Facts, Inbound, Note, Receipt
+from core.channels import (
+    Act,
+    Answer,
+    Asker,
+    Clock,
+    DeliveryState,
+    Facts,
+    Heard,
+    Inbound,
+    Note,
+    Receipt,
+    Verdict,
+)
 from core.drawer import StoredDrawer
 from core.errors import NotFound
 from core.files import Files
-from core.model import KeptFile
+from core.model import Contact, KeptFile
 from core.office import of
 from core.prepare import Preparer, cleaned
 from core.schema import AGENCY, raw, seen
@@ -26,11 +38,12 @@ from core.schema import outbox as outbox_table
 from core.sending import LANES, WORTH
 from core.store import Store
 from core.text import clean
-from core.throttle import Throttle
+from core.throttle import Rule, Throttle
 
 if TYPE_CHECKING:
     from config.values import Config
 
+RAW = "raw:"  #: before the channel's name in `seen`: what is kept without a ticket
 TOLD = "note:"  #: before the channel's name in `seen`: automatic sentences, told once
 
 
@@ -79,26 +92,54 @@ class Desk:
         return await asking.answer_for(self._store, code, asker)
 
     async def look_up(self, what: str, key: str, asker: Asker | None = None) -> Facts | None:
-        """`unit`, `service`, `mine`: see `core.asking.look_up`."""
+        """`unit`, `service`, `mine`: see `core.asking.look_up`; `spent` of today by `channel:line`."""
+        if what == "spent":
+            channel, _, line = key.partition(":")
+            return Facts(what, [await self._store.read(spending.of_day, channel, line, self._clock.now())])
         return await asking.look_up(self._store, what, key, asker)
 
     async def spend(self, rule: str, key: str) -> bool:
         """Take one from budget `rule` of settings `[limits]` for `key`; False when it is empty."""
+        if rule.startswith(budgets.KEPT):
+            taken = self._store.write(budgets.take, self._throttle.rules, [(rule, key)], self._clock.now())
+            return await taken is None
         return self._throttle.take(rule, key) is None
 
-    async def delivered(self, channel: str, ref: str, state: DeliveryState, why: str = "") -> None:
-        """A peer's word about something sent."""
-        await self._store.write(outbox.reported, channel, ref, state, why, self._clock.now())
+    async def judge(self, heard: Heard) -> Verdict:
+        """What may be done with a short text; a repeat gets the first verdict."""
+        return await self._store.write(hearing.judge, heard, self._throttle.rules, self._ring, self._clock.now())
+
+    async def opt(self, channel: str, line: str, who: Contact, out: bool, why: str = "") -> None:
+        """No notices and surveys by this line any more (`out`), or again."""
+        blind = cipher.blind(self._ring, who.kind, clean(who.value))
+        await self._store.write(optouts.set_out, channel, line, blind, out, why, self._clock.now())
+
+    async def opted_out(self, channel: str, line: str, who: Contact) -> bool:
+        """Are notices and surveys by this line unwanted?"""
+        return await self._store.read(
+            optouts.is_out, channel, line, cipher.blind(self._ring, who.kind, clean(who.value))
+        )
+
+    async def unreported(self, channel: str, since: int, until: int) -> Sequence[tuple[str, int]]:
+        """(ref, accepted at) of what was taken in [since, until) ms UTC and has no final report."""
+        return await self._store.read(outbox.unreported, channel, since, until)
+
+    async def delivered(
+        self, channel: str, ref: str, state: DeliveryState, why: str = "", also: Sequence[str] = ()
+    ) -> None:
+        """A peer's word about something sent; `also`: other spellings of `ref`."""
+        await self._store.write(outbox.reported, channel, ref, state, why, self._clock.now(), also)
 
     async def tell(self, note: Note) -> bool:
-        """Queue an automatic sentence; False when (channel, ref) was told before."""
-        told = await self._store.write(_tell, note, self._ring, self._clock.now())
+        """Queue an automatic sentence; False when (channel, ref) was told before, or over `note.once`."""
+        told = await self._store.write(_tell, note, self._ring, self._throttle.rules, self._clock.now())
         if told and self._wake is not None:
             self._wake()
         return told
 
     async def raw(self, channel: str, ref: str, data: bytes, why: str) -> int:
-        """Keep raw bytes without a ticket, readable by no role; the row's id, once it is on disk."""
+        """Keep raw bytes without a ticket, readable by no role; the row's id, once it is on disk. A repeat of the
+        same (channel, ref) and bytes is the same row."""
         return await self._store.write(_raw, channel, ref, data, why, self._clock.now())
 
     async def _take_proof(self, message: Inbound, code: str) -> Receipt:
@@ -126,22 +167,40 @@ def _missed(message: Inbound) -> misses.Keys:
 
 def _raw(s: Connection, channel: str, ref: str, data: bytes, why: str, now: int) -> int:
     number = ids.new(s)
+    made = _mark(s, RAW + channel, ref, blake2b(data, digest_size=16).digest(), number, now)
+    if made != number:
+        return made
     row = {"id": number, "agency": AGENCY, "at": now, "channel": channel, "ref": clean(ref), "bytes": data}
     row["why"] = clean(why)
     s.execute(sa.insert(raw).values(row))
     return number
 
 
-def _tell(s: Connection, note: Note, ring: cipher.Keyring, now: int) -> bool:
-    number = ids.outbox(s)
+def _mark(s: Connection, channel: str, ref: str, body: bytes, number: int, now: int, about: int = 0) -> int:
+    """Mark (channel, ref, body) as seen; `number`, or the number of whoever marked it first."""
     insert = sqlite.insert if s.dialect.name == "sqlite" else postgresql.insert
-    mark = {
-        "agency": AGENCY, "channel": TOLD + note.channel, "at": now, "ticket": note.ticket or 0, "message": number,
-        "ref": blake2b(note.ref.encode(errors="backslashreplace"), digest_size=16).digest(), "body_hash": b"",
+    key = {
+        "agency": AGENCY, "channel": channel, "body_hash": body,
+        "ref": blake2b(ref.encode(errors="backslashreplace"), digest_size=16).digest(),
     }  # fmt: skip
-    made = s.execute(insert(seen).values(mark).on_conflict_do_nothing().returning(seen.c.message)).first()
-    if made is None:
+    put = insert(seen).values(**key, at=now, ticket=about, message=number)
+    if s.execute(put.on_conflict_do_nothing().returning(seen.c.message)).first() is not None:
+        return number
+    same = (seen.c[name] == value for name, value in key.items())
+    return int(s.execute(sa.select(seen.c.message).where(*same)).scalar_one())
+
+
+def _tell(s: Connection, note: Note, ring: cipher.Keyring, rules: Mapping[str, Rule], now: int) -> bool:
+    number = ids.outbox(s)
+    if _mark(s, TOLD + note.channel, note.ref, b"", number, now, note.ticket or 0) != number:
         return False
+    questions.close(s, note.answers)
+    sentence = f"{note.to} {note.key} {sorted(note.facts.items())}"
+    if note.once is not None and budgets.take(s, rules, [(note.once, sentence)], now) is not None:
+        return False
+    if note.asks is not None:
+        kind = points.KIND_OF[note.channel]
+        questions.ask(s, note.channel, note.line, cipher.blind(ring, kind, clean(note.to)), note.ticket, note.asks, now)
     s.execute(
         sa.insert(outbox_table).values(
             id=number, at=now, ticket=note.ticket, seq=0, channel=note.channel, line=note.line, purpose=note.purpose,

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import events, ids, points
+from core import events, ids, points, spending
 from core.channels import DeliveryState, Outcome, Refused, Sent, TryLater, Unknown
 from core.claims import Claimed, claim, give_back, next_due
 from core.model import KeptFile, Purpose
@@ -34,7 +34,7 @@ REASON = 500  # characters of a peer's reason
 
 __all__ = [
     "Claimed", "Result", "by_hand", "claim", "done", "fall_back", "forget_reports", "give_back", "next_due", "put",
-    "record", "reported", "resend",
+    "record", "reported", "resend", "unreported",
 ]  # fmt: skip
 
 
@@ -89,8 +89,12 @@ def record(s: Connection, results: Sequence[Result], now: int) -> None:
     """Record what came of several claims in one transaction, tickets locked in order."""
     wanted = sa.select(outbox.c.ticket).where(outbox.c.id.in_([result.row for result in results]))
     s.execute(sa.select(ticket.c.id).where(ticket.c.id.in_(wanted)).order_by(ticket.c.id).with_for_update()).all()
+    sent = []
     for result in results:
-        done(s, result.row, result.fence, result.outcome, now)
+        stage = done(s, result.row, result.fence, result.outcome, now)
+        if stage is not None and isinstance(result.outcome, Sent):
+            sent.append(result.outcome)
+    spending.count(s, sent, now)
 
 
 def done(s: Connection, row: int, fence: int, outcome: Outcome, now: int) -> Stage | None:
@@ -116,11 +120,13 @@ def _settle(s: Connection, row: RowMapping, stage: Stage, outcome: Outcome, now:
         "why": "" if isinstance(outcome, Sent) else _word(outcome.why),
     }
     if isinstance(outcome, Sent):
-        values |= {"ref": None if outcome.ref is None else clean(outcome.ref), "cost": outcome.cost, "done_at": now}
+        ref = None if outcome.ref is None else clean(outcome.ref)
+        values |= {"ref": ref, "cost": outcome.cost, "parts": outcome.parts, "done_at": now, "doubt_at": None}
     elif after in UNFINISHED:
         told = None if isinstance(outcome, Refused) else outcome.after
         steps = LOOKS if after is Stage.UNKNOWN else WAITS
         values["due_at"] = now + wait(row["attempt"], told, random.random(), steps)
+        values["doubt_at"] = (row["doubt_at"] or now) if after is Stage.UNKNOWN else None
     else:
         values["done_at"] = now
     s.execute(sa.update(outbox).where(outbox.c.id == row["id"]).values(values))
@@ -177,10 +183,18 @@ def fall_back(s: Connection, row: int, now: int) -> int | None:
     return number
 
 
-def reported(s: Connection, channel: str, ref: str, state: DeliveryState, why: str, now: int) -> Stage | None:
-    """A peer's word about something sent, once; kept 72 h when its send is not recorded yet. Never goes backwards."""
-    ref, why = clean(ref), _word(why)
-    row = s.execute(_by_ref(channel, ref)).mappings().first()
+def reported(
+    s: Connection, channel: str, ref: str, state: DeliveryState, why: str, now: int, also: Sequence[str] = ()
+) -> Stage | None:
+    """A peer's word about something sent, once; kept 72 h when its send is not recorded yet. Never goes backwards.
+
+    `also`: other spellings of `ref`; the first that was sent counts.
+    """
+    why = _word(why)
+    for spelling in (*map(clean, also), clean(ref)):  # the ref itself last: it is kept when none is known
+        ref, row = spelling, s.execute(_by_ref(channel, spelling)).mappings().first()
+        if row is not None:
+            break
     known = s.execute(
         sa.select(delivery.c.id).where(delivery.c.channel == channel, delivery.c.ref == ref, delivery.c.state == state)
     ).first()
@@ -226,6 +240,14 @@ def _early_reports(s: Connection, row: int, channel: str, ref: str, now: int) ->
         s.execute(sa.update(delivery).where(delivery.c.id == one["id"]).values(outbox=row))
         stage = _apply(s, row, DeliveryState(one["state"]), one["why"], now) or stage
     return stage
+
+
+def unreported(s: Connection, channel: str, since: int, until: int) -> list[tuple[str, int]]:
+    """(ref, accepted at) of rows a peer took in [since, until) ms UTC and told nothing final of."""
+    ask = sa.select(outbox.c.ref, outbox.c.done_at).where(outbox.c.channel == channel, outbox.c.ref.is_not(None))
+    ask = ask.where(outbox.c.state.in_((Stage.ACCEPTED, Stage.SENT)))
+    ask = ask.where(outbox.c.done_at >= since, outbox.c.done_at < until).order_by(outbox.c.id)
+    return [(row.ref, row.done_at) for row in s.execute(ask)]
 
 
 def forget_reports(s: Connection, now: int) -> int:

@@ -383,6 +383,8 @@ outbox = Table(
     Column("cost", Integer),
     Column("done_at", Big),
     Column("after", Big),  #: the row whose failure made this one: the next contact point
+    Column("doubt_at", Big),  #: when it was first in doubt; NULL while it is not
+    Column("parts", Integer),  #: messages it took on the air
     _one_of("state", OUTBOX_STATES),
     _one_of("purpose", Purpose),
     Index("ix_outbox_ref", "channel", "ref"),
@@ -402,6 +404,68 @@ delivery = Table(
     Column("why", Text, nullable=False, server_default=""),
     Column("outbox", Big),  #: NULL while its send is not recorded yet
     UniqueConstraint("channel", "ref", "state"),
+)
+
+# ---------------------------------------------------------------- short texts
+
+question = Table(
+    "question",
+    metadata,
+    *_base(),
+    Column("channel", Text, nullable=False),
+    Column("line", Text, nullable=False, server_default=""),  #: '' = any line of the channel
+    Column("blind", LargeBinary, nullable=False),  #: the contact's
+    Column("kind", Text, nullable=False),
+    Column("ticket", Big, ForeignKey("ticket.id")),
+    Column("data", Json, nullable=False, server_default="{}"),
+    Column("until", Big, nullable=False),
+    Index("ix_question_blind", "channel", "blind"),
+    Index("ix_question_until", "until"),
+)
+
+heard = Table(
+    "heard",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("ref", LargeBinary, primary_key=True),  #: 16-byte hash over ref and body
+    Column("at", Big, nullable=False),
+    Column("weak", LargeBinary, nullable=False),  #: 16-byte hash over the body alone
+    Column("idless", Boolean, nullable=False),  #: the outside gave no id for it
+    Column("verdict", Json, nullable=False),
+    Index("ix_heard_weak", "weak"),
+    Index("ix_heard_at", "at"),
+    sqlite_with_rowid=False,
+)
+
+budget = Table(
+    "budget",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),  #: 16-byte hash over rule and key
+    Column("full_at", Big, nullable=False),  #: when all would have come back, ms UTC
+    Index("ix_budget_full_at", "full_at"),
+    sqlite_with_rowid=False,
+)
+
+optout = Table(
+    "optout",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("line", Text, primary_key=True),
+    Column("blind", LargeBinary, primary_key=True),
+    Column("at", Big, nullable=False),
+    Column("why", Text, nullable=False, server_default=""),
+)
+
+spent = Table(
+    "spent",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("line", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),  #: days since 1/1/1 in the body's zone
+    Column("parts", Big, nullable=False, server_default="0"),
+    Column("rial", Big, nullable=False, server_default="0"),
+    Column("auto_parts", Big, nullable=False, server_default="0"),  #: of those, for receipts and states
+    Column("auto_rial", Big, nullable=False, server_default="0"),
 )
 
 # ---------------------------------------------------------------- marks of the program itself

@@ -80,6 +80,7 @@ class Sms:
         self._door: Door | None = None
         self.reactor: Any = gear.reactor
         self.clock: Clock = gear.clock or SystemClock()
+        self._judging = asyncio.Lock()
         self._judged: OrderedDict[str, bool] = OrderedDict()
 
     # ---- life
@@ -287,11 +288,12 @@ class Sms:
         sender = heard.sender
         if sender is None or sender in own or not phones.mobile(sender):
             return False
-        if heard.ref not in self._judged:
-            self._judged[heard.ref] = await self._afford(heard, sender, rules)
-            while len(self._judged) > JUDGED:
-                self._judged.popitem(last=False)
-        return self._judged[heard.ref]
+        async with self._judging:
+            if heard.ref not in self._judged:
+                self._judged[heard.ref] = await self._afford(heard, sender, rules)
+                while len(self._judged) > JUDGED:
+                    self._judged.popitem(last=False)
+            return self._judged[heard.ref]
 
     async def _afford(self, heard: Heard, sender: str, rules: Sequence[str]) -> bool:
         spent = [(rule, sender) for rule in rules] + [("sms_block_day", sender[:-BLOCK])]

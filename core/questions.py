@@ -1,0 +1,73 @@
+"""Open questions to a number: a verdict on an answer, the reason of an objection, a choice. SQL only.
+
+The newest open question of a (channel, line, number) counts; it closes with the message that answers it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, RowMapping
+
+from core import ids
+from core.channels import Asks, Question
+from core.model import Purpose
+from core.schema import AGENCY, code, contact, question
+
+DAY = 86_400_000  # ms
+OPEN_FOR = {"verdict": 30 * DAY, "why": DAY, "choice": DAY}
+
+
+def newest(s: Connection, channel: str, line: str, blind: bytes, now: int) -> Question | None:
+    """What this number was asked last, if it is still open."""
+    ask = (
+        sa.select(question, code.c.value.label("code"))
+        .join(code, sa.and_(code.c.ticket == question.c.ticket, code.c.kind == "tracking"), isouter=True)
+        .where(question.c.channel == channel, question.c.blind == blind, question.c.until > now)
+        .where(question.c.line.in_((line, "")))
+        .order_by(question.c.at.desc(), question.c.id.desc())
+        .limit(1)
+    )
+    row = s.execute(ask).mappings().first()
+    return None if row is None else Question(row["id"], row["kind"], row["ticket"], row["code"], row["data"])
+
+
+def ask(s: Connection, channel: str, line: str | None, blind: bytes, about: int | None, what: Asks, now: int) -> None:
+    """Open a question; the same one about the same ticket is asked anew."""
+    same = (question.c.channel == channel, question.c.blind == blind, question.c.kind == what.kind)
+    s.execute(sa.delete(question).where(*same, question.c.ticket == about))
+    s.execute(
+        sa.insert(question).values(
+            id=ids.new(s), agency=AGENCY, at=now, channel=channel, line=line or "", blind=blind, kind=what.kind,
+            ticket=about, data=dict(what.data), until=now + OPEN_FOR[what.kind],
+        )
+    )  # fmt: skip
+
+
+def close(s: Connection, number: int | None) -> None:
+    """It was answered."""
+    if number is not None:
+        s.execute(sa.delete(question).where(question.c.id == number))
+
+
+def ask_verdicts(s: Connection, rows: Iterable[RowMapping], now: int) -> None:
+    """Answers that go out by text ask for a verdict; open before the text is on the air."""
+    for row in rows:
+        if row["channel"] == "sms" and row["purpose"] == Purpose.ANSWER and row["contact"] and row["attempt"] == 1:
+            blind = s.execute(sa.select(contact.c.blind).where(contact.c.id == row["contact"])).scalar_one()
+            ask(s, "sms", row["line"], blind, row["ticket"], Asks("verdict"), now)
+
+
+def forget(s: Connection, now: int, most: int) -> int:
+    """Delete up to `most` questions that are over; how many."""
+    old = sa.select(question.c.id).where(question.c.until < now).limit(most)
+    return s.execute(sa.delete(question).where(question.c.id.in_(old))).rowcount
+
+
+def plain(asked: Question | None) -> dict[str, Any] | None:
+    """As it is kept beside a verdict."""
+    if asked is None:
+        return None
+    return {"id": asked.id, "kind": asked.kind, "ticket": asked.ticket, "code": asked.code, "data": dict(asked.data)}
