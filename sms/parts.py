@@ -32,9 +32,12 @@ def measure(text: str) -> Measure:
     return Measure(coding, units, len(fill), each - fill[-1])
 
 
-def split(text: str, ref16: bool = False) -> list[str]:
-    """The text of each part, the whole text where it fits alone; `ref16`: parts numbered by a 16-bit reference."""
-    coding = _coding(text)
+def split(text: str, ref16: bool = False, coding: str | None = None) -> list[str]:
+    """The text of each part, the whole text where it fits alone.
+
+    `ref16`: parts numbered by a 16-bit reference; `coding`: `ucs2` where the way out knows nothing better.
+    """
+    coding = coding or _coding(text)
     alone, each = SIZES[coding]
     if sum(map(_cost(coding), text)) <= alone:
         return [text]
