@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from config.faults import Faults
 from config.positions import Document, Where
 from config.shape import read as read_settings
 from core.channels import Auto, Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
@@ -21,14 +22,11 @@ from gateway.mail import receive, send, smtp, trust
 from gateway.mail.address import Keys, new_keys
 from gateway.mail.pool import Pool
 from gateway.mail.relay import Relay
-from gateway.mail.settings import LineSettings
+from gateway.mail.replies import DISK_LOW, FAULT, LOOP, QUEUE_FULL
+from gateway.mail.settings import LineSettings, doubles, faults
 
 log = logging.getLogger("pasokh.mail")
 
-QUEUE_FULL = smtp.Reply(451, "4.3.2", "Busy, try again later")
-FAULT = smtp.Reply(451, "4.3.0", "Local error, try again later")
-DISK_LOW = smtp.Reply(452, "4.3.1", "Not enough room, try again later")
-LOOP = smtp.Reply(554, "5.4.6", "Too many hops")
 DISK_EVERY = 1.0  # seconds between looks at the free room
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 NOTED = "sent."  # before the names of drawer boxes that note when a row was first written
@@ -71,12 +69,12 @@ class MailChannel:
         self._door = door
         await self._pool.start()
         for name, line in self._lines.items():
-            listener = Listener(line, self._books[name].judge, self._taker(name), self._gear.folder)
+            listener = Listener(line, self._books[name].judge, self._taker(name), self._gear.folder, self._room(line))
             try:
                 listener.start(self._gear.reactor)
-            except CannotListenError:
-                await self._pool.stop()
-                raise OSError(f"mail.line.{name}.port: {line.bind}:{line.port} is taken") from None
+            except (CannotListenError, OSError, ValueError) as error:
+                await self.stop(0)
+                raise OSError(_cannot_listen(name, line, error)) from None
             self._listeners[name] = listener
         self._sweeper = asyncio.create_task(self._sweep_hourly(), name="mail notes")
 
@@ -107,10 +105,19 @@ class MailChannel:
 
         return take
 
+    def _room(self, line: LineSettings) -> Callable[[int], smtp.Reply | None]:
+        """Asked before a letter is sent to us, so that nobody sends in vain what cannot be taken."""
+
+        def room(size: int) -> smtp.Reply | None:
+            if self._disk_low(line):
+                return DISK_LOW
+            return QUEUE_FULL if self._pool.full else None
+
+        return room
+
     async def _take(self, name: str, letter: Any) -> smtp.Reply:
         """The verdict on one letter: 250 only after the receipt; our own faults are 4xx, never 5xx."""
-        line = self._lines[name]
-        if self._disk_low(line):
+        if self._disk_low(self._lines[name]):
             return DISK_LOW
         try:
             if not letter.spooled:
@@ -244,7 +251,11 @@ def make(gear: Gear) -> Channel:
     """
     tables = gear.lines.get("line", gear.lines)
     where: Where | None = gear.extra.get("where")
-    lines = {name: _line(table, name, where) for name, table in tables.items()}
+    place = where / "line" if where is not None else Where(Document("lines.toml", {}), ("mail", "line"))
+    lines = {name: _line(table, place / name) for name, table in tables.items()}
+    found = [fault for name, line in lines.items() for fault in faults(line, place / name)] + doubles(lines, place)
+    if found:
+        raise Faults(found)
     keys = gear.extra.get("mail_keys") or keys_of(Path(gear.folder))
     return MailChannel(gear, lines, keys)
 
@@ -264,11 +275,17 @@ def keys_of(folder: Path) -> Keys:
     return Keys(said["current"], {int(k): bytes.fromhex(v) for k, v in said["keys"].items()})
 
 
-def _line(table: Any, name: str, where: Where | None) -> LineSettings:
-    if isinstance(table, LineSettings):
-        return table
-    place = where / "line" / name if where is not None else Where(Document("lines.toml", {}), ("mail", "line", name))
-    return read_settings(LineSettings, table, place)
+def _line(table: Any, place: Where) -> LineSettings:
+    return table if isinstance(table, LineSettings) else read_settings(LineSettings, table, place)
+
+
+def _cannot_listen(name: str, line: LineSettings, error: Exception) -> str:
+    if isinstance(error, ValueError):
+        return f"mail.line.{name}.certificate: {error}"
+    if isinstance(error, OSError):
+        return f"mail.line.{name}: {error.filename or ''} {error.strerror or error}".strip()
+    place = ("socket", line.socket) if line.socket else ("port", f"{line.bind}:{line.port}")
+    return f"mail.line.{name}.{place[0]}: {place[1]} is taken"
 
 
 def _units(given: Mapping[str, str | None]) -> dict[str, str]:

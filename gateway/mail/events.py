@@ -33,8 +33,13 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """The letter has grown past the limit: forget what was kept of it, no more will come."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
-    """The final dot was seen; `verdict` must follow. With `taken` False the session has refused it: forget the body."""
+    """The final dot was seen; `verdict` must follow. With `taken` False the session has refused it already."""
 
     envelope: Envelope
     size: int
@@ -51,4 +56,4 @@ class Close:
     """End the connection once what was said is written; an open letter is forgotten."""
 
 
-Event = Say | Body | Ended | StartTls | Close
+Event = Say | Body | Over | Ended | StartTls | Close

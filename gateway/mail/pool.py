@@ -58,16 +58,21 @@ class Pool:
     def pids(self) -> list[int]:
         return [process.pid for process in self._all]
 
-    async def read(self, raw: bytes, charset: str, ours: tuple[str, ...] = ()) -> Mail:
+    @property
+    def full(self) -> bool:
+        """Do so many letters wait that no other is taken?"""
+        return self._waiting >= QUEUE
+
+    async def read(self, raw: bytes, charset: str, ours: tuple[str, ...] = (), null: bool = False) -> Mail:
         """What the letter says. Never raises for a letter: one that beats the workers has the defect `unreadable`.
 
         Raises Busy when too many letters wait already.
         """
-        if self._waiting >= QUEUE:
+        if self.full:
             raise Busy(5)
         self._waiting += 1
         try:
-            return await self._read(Job(raw, charset, ours))
+            return await self._read(Job(raw, charset, ours, null))
         finally:
             self._waiting -= 1
 

@@ -14,15 +14,18 @@ from enum import Enum
 from typing import Literal
 
 from gateway.mail import paths
-from gateway.mail.events import Body, Close, Ended, Envelope, Event, Say, StartTls
+from gateway.mail.events import Body, Close, Ended, Envelope, Event, Over, Say, StartTls
 from gateway.mail.paths import Rcpt
 from gateway.mail.replies import (
     BARE_NEWLINE,
     BYE,
+    DISK_LOW,
     ENOUGH,
+    FAULT,
     FULL,
     NOT_ASCII,
     NOT_HERE,
+    NOT_LISTED,
     OK,
     STOPPING,
     SYNTAX,
@@ -38,8 +41,8 @@ from gateway.mail.replies import (
 )  # fmt: skip
 
 __all__ = [
-    "FULL", "OK", "STOPPING", "Body", "Close", "Ended", "Envelope", "Event", "Limits", "Phase", "Rcpt", "Reply", "Say",
-    "Session", "StartTls",
+    "DISK_LOW", "FAULT", "FULL", "NOT_LISTED", "OK", "STOPPING", "Body", "Close", "Ended", "Envelope", "Event",
+    "Limits", "Over", "Phase", "Rcpt", "Reply", "Say", "Session", "StartTls",
 ]  # fmt: skip
 
 END = b"\r\n.\r\n"
@@ -55,6 +58,7 @@ class Limits:
     """What one connection may do."""
 
     size: int = 26_214_400  #: octets of a letter, RFC 1870
+    patience: int = 26_214_400  #: octets beyond it that are read and forgotten before the connection is ended
     command: int = 4096  #: octets of a command with its CRLF; RFC 5321 s 4.5.3.1.4 asks for 512
     recipients: int = 100  #: RFC 5321 s 4.5.3.1.8
     errors: int = 20  #: 5xx answers before the connection is ended
@@ -81,6 +85,7 @@ class Session:
     limits: Limits
     judge: Callable[[Rcpt], Reply]
     can_tls: bool = False
+    room: Callable[[int], Reply | None] = lambda size: None  #: asked at MAIL with the size said: why not now?
     phase: Phase = Phase.COMMAND
     _in: bytearray = field(default_factory=bytearray)
     _out: list[Event] = field(default_factory=list)
@@ -213,6 +218,8 @@ class Session:
         self._piece(piece[: bare.start()] if bare else piece)
         if bare:
             self._end(BARE_NEWLINE)
+        elif self._size > self.limits.size + self.limits.patience:  # whoever sends so much has not read what EHLO said
+            self._end(TOO_BIG)
         elif end >= 0:
             self._ended()
         return end >= 0
@@ -222,9 +229,11 @@ class Session:
         hidden = min(self._virtual, len(plain))
         self._virtual -= hidden
         plain = plain[hidden:]
-        self._size += len(plain)
+        fits, self._size = self._size <= self.limits.size, self._size + len(plain)
         if plain and self._size <= self.limits.size:
             self._out.append(Body(plain))
+        elif fits and plain:
+            self._out.append(Over())
 
     def _ended(self) -> None:
         envelope = Envelope(self._helo or "", self._sender or "", tuple(self._recipients), self._utf8, self._tls)
@@ -320,6 +329,9 @@ class Session:
             return fault
         if not sender.isascii() and "SMTPUTF8" not in options:
             return NOT_ASCII
+        busy = self.room(int(options.get("SIZE", "0")))
+        if busy is not None:
+            return busy
         self._sender, self._utf8 = sender, "SMTPUTF8" in options
         self._mails += 1
         return Reply(250, "2.1.0", "Ok")

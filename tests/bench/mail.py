@@ -141,6 +141,8 @@ class _Stub:
 
     async def stop(self) -> None: ...
 
+    full = False
+
     async def read(self, raw: bytes, charset: str, ours: tuple[str, ...] = ()) -> Any:
         from gateway.mail.mime import Mail
 

@@ -149,11 +149,6 @@ async def test_busy_and_faults_are_never_5xx_and_the_letter_can_come_again(chann
     assert len(door.taken) == 1, "what hops write does not make it another letter"
 
 
-async def test_a_full_disk_is_452(open_channel):
-    channel = await open_channel(disk_free=1.0)
-    assert (await deliver(channel, LETTER))[0] == 452
-
-
 async def test_a_peer_that_goes_away_does_not_undo_the_commit(channel, door):
     door.gate.clear()
     _, writer = await asyncio.open_connection("127.0.0.1", channel.port())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.mail.smtp import Body, Close, Ended, Limits, Rcpt, Reply, Say, Session, StartTls
+from gateway.mail.smtp import Body, Close, Ended, Limits, Over, Rcpt, Reply, Say, Session, StartTls
 
 LETTER = "From: a@example.ir\r\nSubject: سلام\r\n\r\n..نقطه\r\nمتن\r\n".encode()
 BEGIN = b"EHLO c.example.ir\r\nMAIL FROM:<a@example.ir>\r\nRCPT TO:<water@agency.example.ir>\r\nDATA\r\n"
@@ -40,8 +40,11 @@ def play(s: Session, pieces: list[bytes], verdict: Reply | None = None) -> list:
 
 
 def joined(events: list) -> list:
+    """Pieces together; of a letter that grew too big only that it did, for how much came before depends on them."""
     out: list = []
     for event in events:
+        if isinstance(event, Over):
+            out = [e for e in out if not isinstance(e, Body)]
         if isinstance(event, (Body, Say)) and out and isinstance(out[-1], type(event)):
             out[-1] = type(event)(out[-1].data + event.data)
         else:
@@ -66,6 +69,8 @@ STREAMS = {
     "nul and eight bits": BEGIN + b"\0\xff\xc7\r\n.\r\nQUIT\r\n",
     "bare lf": BEGIN + b"ab\r\n.\ncd\r\n.\r\n",
     "bare cr": BEGIN + b"ab\r\n.\rcd\r\n.\r\n",
+    "too big": BEGIN + b"z" * 3000 + b"\r\n.\r\nNOOP\r\nQUIT\r\n",
+    "far too big": BEGIN + b"zz\r\n" * 2500 + b".\r\nNOOP\r\n",
     "bare lf in a command": b"NOOP\nQUIT\r\n",
     "nonsense": b"\xff\xfe\r\n\r\nMAIL\r\nDATA\r\n" * 3,
 }
@@ -74,13 +79,14 @@ STREAMS = {
 @pytest.mark.parametrize("name", STREAMS)
 def test_any_split_gives_the_same_events(name):
     data = STREAMS[name]
-    whole = play(session(), [data])
-    assert play(session(), [data[i : i + 1] for i in range(len(data))]) == whole
+    given = {"limits": Limits(size=2000, patience=2000)} if "too big" in name else {}
+    whole = play(session(**given), [data])
+    assert play(session(**given), [data[i : i + 1] for i in range(len(data))]) == whole
     dice = random.Random(7)
     for _ in range(30):
         cuts = sorted(dice.sample(range(len(data)), min(9, len(data) - 1)))
         pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-        assert play(session(), pieces) == whole
+        assert play(session(**given), pieces) == whole
 
 
 def test_a_letter_comes_out_as_it_was_sent():
@@ -93,7 +99,7 @@ def test_a_letter_comes_out_as_it_was_sent():
     assert isinstance(events[-1], Close)
 
 
-@pytest.mark.parametrize("false_end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r"])
+@pytest.mark.parametrize("false_end", [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r\n.\r", b"\r.\r\n"])
 def test_only_the_true_end_ends_data(false_end):
     smuggled = b"a" + false_end + b"MAIL FROM:<evil@example.ir>\r\nRCPT TO:<water@agency.example.ir>\r\n.\r\n"
     events = play(session(), [BEGIN, smuggled])
@@ -191,6 +197,30 @@ def test_a_letter_too_big_is_refused_after_its_dot_and_the_next_is_taken():
     events = play(s, [BEGIN + b"x" * 300 + b"\r\n.\r\n" + BEGIN[len(b"EHLO c.example.ir\r\n") :] + b"ok\r\n.\r\n"])
     assert [e.taken for e in events if isinstance(e, Ended)] == [False, True]
     assert said(events)[-5:] == ["552 5.3.4", "250 2.1.0", "250 2.1.5", "354 End", "250 2.0.0"]
+
+
+def test_a_letter_without_end_is_forgotten_once_too_big_and_its_connection_ended_at_twice_that():
+    s = session(limits=Limits(size=1000, patience=1000))
+    events = s.receive(BEGIN)
+    while s.phase.value != "closed":
+        events += s.receive(b"y" * 98 + b"\r\n")
+    kinds = [type(e) for e in joined([e for e in events if not isinstance(e, Say)])]
+    assert kinds == [Over, Close]
+    assert sum(len(e.data) for e in events if isinstance(e, Body)) <= 1000
+    assert said(events)[-1] == "552 5.3.4"
+
+
+def test_without_room_a_letter_is_put_off_at_mail():
+    asked = []
+
+    def room(size):
+        asked.append(size)
+        return Reply(452, "4.3.1", "Not enough room") if size > 50 else None
+
+    s = session(room=room)
+    lines = E + b"MAIL FROM:<a@b.ir> SIZE=51\r\nRCPT TO:<water@agency.example.ir>\r\nMAIL FROM:<a@b.ir> SIZE=50\r\n"
+    assert said(s.receive(lines))[1:] == ["452 4.3.1", "503 5.5.1", "250 2.1.0"]
+    assert asked == [51, 50]
 
 
 def test_recipient_one_hundred_and_one_waits_for_another_letter():
