@@ -129,13 +129,13 @@ def _clip(values: npt.NDArray[np.floating]) -> Samples:
 # ---------------------------------------------------------------- WAV
 
 
-def wav_header(law: Law, octets: int) -> bytes:
+def wav_header(law: Law, octets: int, channels: int = 1) -> bytes:
     """The `HEADER` octets before `octets` (even) of G.711: tag 6 or 7, an 18-octet fmt and a fact chunk."""
     return struct.pack(
         "<4sI4s4sIHHIIHHH4sII4sI",
         b"RIFF", HEADER - 8 + octets, b"WAVE",
-        b"fmt ", 18, TAG[law], 1, RATE, RATE, 1, 8, 0,
-        b"fact", 4, octets,
+        b"fmt ", 18, TAG[law], channels, RATE, RATE * channels, channels, 8, 0,
+        b"fact", 4, octets // channels,
         b"data", octets,
     )  # fmt: skip
 

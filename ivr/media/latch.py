@@ -20,10 +20,14 @@ class _Trial:
 
 class Latch:
     """Chooses the source of a call. The address in the SDP counts at once; anybody else has to send `NEEDED` packets
-    in sequence within `WITHIN` seconds. A new SSRC of the chosen source has to do the same."""
+    in sequence within `WITHIN` seconds. A new SSRC of the chosen source has to do the same.
 
-    def __init__(self, announced: Address | None) -> None:
+    Where it is not `sought` (others share the port), "anybody" is another port of the announced host only.
+    """
+
+    def __init__(self, announced: Address | None, sought: bool = True) -> None:
         self.announced = announced
+        self.sought = sought
         self.source: Address | None = None
         self.ssrc: int | None = None
         self._trials: dict[tuple[Address, int], _Trial] = {}
@@ -37,6 +41,12 @@ class Latch:
         if self.source is None and source == self.announced:
             return self._choose(source, ssrc)
         return self._passes((source, ssrc), seq, now) and self._choose(source, ssrc)
+
+    def may(self, source: Address) -> bool:
+        """Could this unknown source be the one?"""
+        if self.source is not None:
+            return False
+        return self.sought or (self.announced is not None and source[0] == self.announced[0])
 
     def _choose(self, source: Address, ssrc: int) -> bool:
         self.source, self.ssrc = source, ssrc

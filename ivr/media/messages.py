@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ivr.leg import Run
+from ivr.media.reception import Quality
 
 Law = Literal["pcma", "pcmu"]
 
@@ -23,6 +24,8 @@ class Media:
     sending: bool = True
     receiving: bool = True
     quiet_limit: float = 30.0  #: seconds without a packet, not on hold, till Lost
+    sought: bool = True  #: anybody who sends in sequence may be the source; False: only `peer` (a shared port)
+    mux: bool = False  #: RTCP goes by the RTP port (a=rtcp-mux), else by the one above
 
 
 # ---- commands
@@ -42,9 +45,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Play:
+    """Say `runs` after what is being said. `again`: over and over, until a Hush or the next Play (music)."""
+
     row: int
     play: int
     runs: Sequence[Run]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,56 @@ class SendKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class Bridge:
+    """The two hear each other, and keys of either are passed on; what else they heard ends."""
+
+    row: int
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """`row` hears both of a bridge (`to` and the one it is bridged to); with `whisper`, `to` alone hears `row`."""
+
+    row: int
+    to: int
+    whisper: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`row` hears nobody any more, and nobody hears it."""
+
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPair:
+    """Record a bridge in stereo, `row` left and `other` right; EndRecord or the end of either ends it."""
+
+    row: int
+    other: int
+    path: str
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Disguise:
+    """From now on (or no longer) the voice of `row` is changed, before anybody hears or records it."""
+
+    row: int
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     row: int
     why: str = "us"
 
 
-Command = Add | Change | Play | Hush | Record | EndRecord | SendKeys | Drop
+Command = (
+    Add | Change | Play | Hush | Record | EndRecord | SendKeys | Drop | Bridge | Listen | Part | RecordPair | Disguise
+)
 
 # ---- events
 
@@ -124,6 +174,7 @@ class Dropped:
     received: int
     strangers: int
     late: int
+    quality: Quality = field(default=Quality(), compare=False)
 
 
 Event = KeySeen | RunsOut | Recorded | Lost | Dropped

@@ -12,9 +12,10 @@ from ivr.leg import FRAME
 VERSION = 0x80  # version 2, no padding, extension or CSRC
 MARKER = 0x80
 HEAD = struct.Struct("!BBHII")
-PACKET = np.dtype(
-    [("v", "u1"), ("type", "u1"), ("seq", ">u2"), ("ts", ">u4"), ("ssrc", ">u4"), ("payload", "u1", FRAME)]
-)  # 20 ms of G.711
+_FIELDS: list[tuple[str, str]] = [("v", "u1"), ("type", "u1"), ("seq", ">u2"), ("ts", ">u4"), ("ssrc", ">u4")]
+HEADS = np.dtype(_FIELDS)  # the fixed header
+PACKET = np.dtype([*_FIELDS, ("payload", "u1", FRAME)])  # with 20 ms of G.711
+RTCP_FIRST, RTCP_LAST = 72, 76  # payload types that control packets seem to have, RFC 5761 s 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Packet:
     @property
     def is_rtcp(self) -> bool:
         """A control packet on the same port, RFC 5761 s 4."""
-        return 72 <= self.type <= 76
+        return RTCP_FIRST <= self.type <= RTCP_LAST
 
 
 def read(data: bytes) -> Packet | None:

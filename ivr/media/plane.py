@@ -11,11 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from ivr.media import mmsg
 from ivr.media.messages import Command, Drop, Event
 from ivr.media.ports import Ports
 from ivr.media.record import Spool
 from ivr.media.rows import TICK, Rows
-from ivr.media.wire import Sockets
+from ivr.media.wire import Plain, Wire
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +29,18 @@ class Plane:
     """`ports` gives the RTP ports; `post` takes commands from any thread; events come in batches, once a tick.
 
     `first_port` 0 draws any free even port. `least_free` is the share of the disk below which nothing is recorded.
+    `wire`: the sockets; left out, those that cost least here.
     """
 
-    def __init__(self, host: str, first_port: int, last_port: int, least_free: float = 0.0) -> None:
+    def __init__(
+        self, host: str, first_port: int, last_port: int, least_free: float = 0.0, wire: Wire | None = None
+    ) -> None:
         self.ports = Ports(host, first_port, last_port)
         self._commands: deque[Command] = deque()
         self._spoken: deque[Event] = deque()
         self._spool = Spool(self._spoken.append, least_free)
-        self._rows = Rows(Sockets(host), self._spool, self.ports.give)
+        self._wire = wire or _best(host)
+        self._rows = Rows(self._wire, self._spool, self.ports)
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._on_events: Callable[[Sequence[Event]], None] = lambda events: None
@@ -91,7 +96,7 @@ class Plane:
             log.warning("media clock late", extra={"ms": int(late * 1000)})
         self._late, self._ticks = max(self._late, late), self._ticks + 1
         self._obey(now)
-        self._deliver(self._rows.tick(now, skipped))
+        self._deliver(self._rows.tick(now, skipped, time.time()))
         return due + (1 + skipped) * TICK
 
     def _obey(self, now: float) -> None:
@@ -109,8 +114,13 @@ class Plane:
         self._obey(now)
         for row in list(self._rows.calls):
             self._rows.obey(Drop(row), now)
+        self._wire.shut()
         self._spool.stop()
         self._deliver([])
+
+
+def _best(host: str) -> Wire:
+    return mmsg.Mmsg(host) if mmsg.available(host) else Plain(host)
 
 
 def _go_first() -> None:

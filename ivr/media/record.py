@@ -25,6 +25,7 @@ class Reel:
     row: int
     path: str
     law: Law
+    channels: int = 1
     broken: bool = False
     file: BinaryIO | None = None
     written: int = 0
@@ -53,8 +54,8 @@ class Spool:
         if self._thread is not None:
             self._thread.join()
 
-    def open(self, row: int, path: str, law: Law) -> Reel:
-        reel = Reel(row, path, law)
+    def open(self, row: int, path: str, law: Law, channels: int = 1) -> Reel:
+        reel = Reel(row, path, law, channels)
         self._work.put(lambda: self._guard(reel, lambda: self._open(reel)))
         return reel
 
@@ -93,7 +94,7 @@ class Spool:
     def _open(self, reel: Reel) -> None:
         self._check_room(os.path.dirname(reel.path) or ".")
         reel.file = open(reel.path, "w+b", buffering=0, opener=_private)  # noqa: SIM115 - closed by _end or _save
-        _whole(reel.file, wav_header(reel.law, 0))
+        _whole(reel.file, wav_header(reel.law, 0, reel.channels))
 
     def _write(self, reel: Reel, octets: bytes) -> None:
         assert reel.file is not None
@@ -107,10 +108,10 @@ class Spool:
 
     def _end(self, reel: Reel, octets: int, why: str) -> None:
         assert reel.file is not None
-        _finish(reel.file, reel.law, octets)
+        _finish(reel.file, reel.law, octets, reel.channels)
         reel.file.close()
         _fsync_folder(reel.path)
-        self._said(Recorded(reel.row, why, octets / RATE, reel.path))
+        self._said(Recorded(reel.row, why, octets / RATE / reel.channels, reel.path))
 
     def _save(self, reel: Reel) -> float:
         """Keep what is on the disk of a broken reel; returns its seconds, 0 when nothing can be kept."""
@@ -118,8 +119,8 @@ class Spool:
             return 0.0
         try:
             octets = (os.fstat(reel.file.fileno()).st_size - HEADER) // 2 * 2
-            _finish(reel.file, reel.law, max(0, octets))
-            return max(0, octets) / RATE
+            _finish(reel.file, reel.law, max(0, octets), reel.channels)
+            return max(0, octets) / RATE / reel.channels
         except OSError:
             return 0.0
         finally:
@@ -139,30 +140,32 @@ def recover(path: str | Path) -> float | None:
     """
     with open(path, "r+b", buffering=0) as file:
         head = file.read(HEADER)
-        law = _law(head)
-        if law is None:
+        kind = _kind(head)
+        if kind is None:
             return None
+        law, channels = kind
         there = os.fstat(file.fileno()).st_size - HEADER
         claimed = struct.unpack_from("<I", head, HEADER - 4)[0]
         octets = claimed if 0 < claimed <= there else there // 2 * 2
-        _finish(file, law, octets)
+        _finish(file, law, octets, channels)
     _fsync_folder(str(path))
-    return octets / RATE
+    return octets / RATE / channels
 
 
-def _law(head: bytes) -> Law | None:
-    laws: tuple[Law, Law] = ("pcma", "pcmu")
-    return next((law for law in laws if len(head) == HEADER and head[8:46] == _mould(law)), None)
+def _kind(head: bytes) -> tuple[Law, int] | None:
+    """Law and channels of a file of ours."""
+    kinds: tuple[tuple[Law, int], ...] = (("pcma", 1), ("pcmu", 1), ("pcma", 2))
+    return next((kind for kind in kinds if len(head) == HEADER and head[8:46] == _mould(*kind)), None)
 
 
-def _mould(law: Law) -> bytes:
+def _mould(law: Law, channels: int) -> bytes:
     """The part of the header that no length is in."""
-    return wav_header(law, 0)[8:46]
+    return wav_header(law, 0, channels)[8:46]
 
 
-def _finish(file: BinaryIO, law: Law, octets: int) -> None:
+def _finish(file: BinaryIO, law: Law, octets: int, channels: int) -> None:
     file.seek(0)
-    _whole(file, wav_header(law, octets))
+    _whole(file, wav_header(law, octets, channels))
     file.truncate(HEADER + octets)
     os.fsync(file.fileno())
 

@@ -42,6 +42,10 @@ class Tape:
             return
         if len(payload.translate(None, _QUIET_CODES[self.law])) >= LOUD_SHARE * len(payload):
             self._loud_at = now
+        if not self._held and timestamp == self._next:
+            self._put(payload)
+            self._next = (timestamp + len(payload)) % WRAP
+            return
         if any(timestamp == held for held, _ in self._held):
             return
         if self._held and not -BACK <= _ahead(timestamp, self._held[-1][0]) <= JUMP:
@@ -49,6 +53,8 @@ class Tape:
         self._held.append((timestamp, payload))
         if len(self._held) > HELD:
             self._write(self._held.pop(self._earliest()))
+            while self._held and self._held[at := self._earliest()][0] == self._next:
+                self._write(self._held.pop(at))
 
     def tick(self, now: float, paused: bool = False) -> None:
         """Time passes, packets or not; on hold it does not count."""

@@ -20,33 +20,37 @@ from pathlib import Path
 from tests.bench.callers import Callers, bare
 
 
-async def serve(calls: int, peer_port: int, seconds: float, folder: str, busy: bool) -> None:
+async def serve(options: argparse.Namespace) -> None:
     """Play an endless tone to every caller and, with a folder, record each; then tell what it cost.
 
-    `busy`: the loop beside the plane computes in Python, 10 ms of every 20.
+    `busy`: the loop beside the plane computes in Python, 10 ms of every 20. `lone`: no ports are shared.
+    `plain`: one call of the kernel a packet.
     """
+    calls, peer_port, seconds, folder = options.calls, options.serve, options.seconds, options.folder
+    lone = options.lone
     import numpy as np
 
     from ivr.media import g711
     from ivr.media.messages import Add, Media, Play, Record
     from ivr.media.plane import Plane
+    from ivr.media.wire import Plain
 
-    plane = Plane("127.0.0.1", 0, 0)
+    plane = Plane("127.0.0.1", 0, 0, wire=Plain("127.0.0.1") if options.plain else None)
     plane.start(lambda events: None, asyncio.get_running_loop())
     tone = g711.frames((8000 * np.sin(np.arange(8000) * 2 * np.pi * 440 / 8000)).astype(np.int16))
     ports = []
     for row in range(calls):
-        port = plane.ports.take()
+        peer = (f"127.1.{row // 250}.{row % 250 + 1}", peer_port)
+        port = plane.ports.take(row, None if lone else peer)
         assert port is not None
         ports.append(port)
-        peer = (f"127.1.{row // 250}.{row % 250 + 1}", peer_port)
-        plane.post(Add(Media(row, "pcma", peer, 101, port)))
+        plane.post(Add(Media(row, "pcma", peer, 101, port, sought=lone)))
         plane.post(Play(row, 1, [tone] * int(seconds + 10)))
         if folder:
             plane.post(Record(row, f"{folder}/{row}.wav", 180, 60, "#"))
     print(json.dumps({"ports": ports}), flush=True)
     used, began = time.process_time(), time.monotonic()
-    bursts = asyncio.get_running_loop().create_task(_bursts()) if busy else None
+    bursts = asyncio.get_running_loop().create_task(_bursts()) if options.busy else None
     await asyncio.to_thread(sys.stdin.readline)
     if bursts is not None:
         bursts.cancel()
@@ -71,7 +75,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         command = [sys.executable, "-m", "tests.bench.media", "--serve", str(crowd.port), "--core", str(options.core)]
         command += ["--calls", str(options.calls), "--seconds", str(options.seconds)]
         command += ["--folder", folder] if options.record else []
-        command += ["--busy"] if options.busy else []
+        command += [f"--{name}" for name in ("busy", "lone", "plain") if getattr(options, name)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as plane:
             assert plane.stdout is not None and plane.stdin is not None
             ports = json.loads(plane.stdout.readline())["ports"]
@@ -102,13 +106,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--busy", action="store_true", help="beside a loop that computes half of the time")
+    parser.add_argument("--lone", action="store_true", help="a port a call, as for callers behind translators")
+    parser.add_argument("--plain", action="store_true", help="the portable sockets, a call of the kernel a packet")
     parser.add_argument("--serve", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--core", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--folder", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         os.sched_setaffinity(0, {options.core})
-        asyncio.run(serve(options.calls, options.serve, options.seconds, options.folder, options.busy))
+        asyncio.run(serve(options))
         return
     options.core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

@@ -33,7 +33,7 @@ def test_silence_flows_before_between_and_after_prompts(world):
 
 def test_sequence_numbers_and_timestamps_go_on_by_one_frame_and_only_the_first_is_marked(world):
     world.obey(Add(media()))
-    world.rows.state["seq"][0], world.rows.state["ts"][0] = 0xFFFE, 0xFFFFFF00
+    world.rows.table.state["seq"][0], world.rows.table.state["ts"][0] = 0xFFFE, 0xFFFFFF00
     world.tick(4)
     marks, kinds, seqs, stamps, ssrcs = zip(*map(fields, world.sounds()), strict=True)
     assert marks == (True, False, False, False)
@@ -125,11 +125,11 @@ def test_more_calls_than_the_matrix_was_made_for_all_speak(world):
 def test_a_sound_that_many_play_lies_in_the_arena_once_and_makes_room_when_unused(world):
     world.obey(*(Add(media(row)) for row in range(1, 4)))
     world.obey(*(Play(row, 1, [tone(60)]) for row in range(1, 4)))
-    assert len(world.rows.arena._places) == 1
+    assert len(world.rows.mouth.arena._places) == 1
     world.obey(*(Hush(row) for row in range(1, 4)))
     for number in range(20):
         world.obey(Play(1, number, [tone(60, 300 + number)]), Hush(1))
-    assert len(world.rows.arena.frames) == 16_384
+    assert len(world.rows.mouth.arena.frames) == 16_384
     for number in range(10):
         world.obey(Play(1, number, [tone(60, 300 + number)]))
         world.obey(Play(2, number, [tone(60, 500 + number)]))
@@ -147,11 +147,13 @@ def test_the_address_of_the_sdp_is_heard_at_once_and_alone_from_then_on(world):
     world.obey(Add(media()))
     world.hear(rtp(1, 0, QUIET))
     world.tick()
-    assert world.network.fixed == {0: CALLER}
+    assert world.berths.found == {1: CALLER}
     world.hear(*(rtp(n, 160 * n, QUIET, ssrc=66) for n in range(10)), source=STRANGER)
+    world.tick()
     world.obey(Drop(1))
     world.tick()
-    assert world.events[-1] == Dropped(1, 1, 1, 0, 0)
+    assert world.events[-1] == Dropped(1, 2, 1, 10, 0)
+    assert world.rows.counts["strangers"] == 10
 
 
 def test_strangers_are_dropped_and_counted_and_get_no_packet(world):
@@ -173,10 +175,10 @@ def test_behind_an_address_translator_four_packets_in_sequence_choose_the_source
     for seq in (0xFFFE, 0xFFFF, 0):
         world.hear(rtp(seq, 0, QUIET), source=outside)
         world.tick()
-    assert 0 not in world.network.fixed
+    assert world.berths.found == {}
     world.hear(rtp(1, 0, QUIET), source=outside)
     world.tick(2)
-    assert world.network.fixed[0] == outside
+    assert world.berths.found == {1: outside}
     assert world.network.sent[-1][2] == outside
 
 
@@ -185,7 +187,7 @@ def test_four_packets_in_sequence_that_took_over_five_seconds_choose_nobody(worl
     for seq in range(8):
         world.hear(rtp(seq, 0, QUIET), source=STRANGER)
         world.tick(100)
-    assert world.network.fixed == {}
+    assert world.berths.found == {}
     assert world.network.sent == []
 
 
@@ -212,12 +214,11 @@ def test_a_re_invite_with_another_address_lets_a_new_source_in(world):
     world.hear(rtp(1, 0, QUIET))
     world.tick()
     world.obey(Change(media(peer=("192.0.2.8", 5000))))
-    assert world.network.fixed[0] is None
     world.tick()
     assert world.network.sent[-1][2] == ("192.0.2.8", 5000)
     world.hear(rtp(1, 0, QUIET, ssrc=5), source=("192.0.2.8", 5000))
     world.tick()
-    assert world.network.fixed[0] == ("192.0.2.8", 5000)
+    assert world.berths.found[1] == ("192.0.2.8", 5000)
 
 
 def test_a_sprayer_with_thousands_of_addresses_fills_no_memory(world):
@@ -274,8 +275,8 @@ def test_a_dropped_row_gives_its_port_back_and_its_slot_to_the_next(world):
     world.tick()
     world.obey(Drop(1), Add(media(2)))
     assert world.tick() == [Dropped(1, 1, 0, 0, 0)]
-    assert world.given == [20_002]
-    assert world.network.open_slots == {0: 20_004}
+    assert world.berths.given == [1]
+    assert world.network.ports == {20_004}
     assert world.sounds()[-1][12:] == QUIET
 
 
@@ -283,7 +284,7 @@ def test_a_port_that_cannot_be_had_ends_the_call(world):
     world.network.taken.add(20_002)
     world.obey(Add(media()))
     assert world.tick() == [Lost(1)]
-    assert world.given == [20_002]
+    assert world.berths.given == [1]
     world.obey(Play(1, 1, [tone(1)]), Hush(1), SendKeys(1, "1"), Change(media()), Drop(1))
     assert world.tick() == [Dropped(1, 0, 0, 0, 0)]
 
@@ -297,7 +298,7 @@ def test_rtcp_on_the_same_port_and_headers_with_extras_are_understood(world):
     padded = rtp(1, 0, b"\0" * 4 + b"\xbe\xde\0\x01abcd" + key + b"\0\0\0\x04", kind=96, first=0x80 | 0x20 | 0x10 | 1)
     world.hear(rtp(0, 0, b"", kind=72), padded)
     assert world.tick() == [KeySeen(1, "5")]
-    assert world.rows.counts["rtcp"] == 1
+    assert world.rows.counts["stray_reports"] == 1
 
 
 @settings(max_examples=300, deadline=None)
