@@ -177,6 +177,8 @@ def _gear(name: str, lines: Mapping[str, Any], config: Config, folder: Path, rea
             "menus_folder": str(config.menus_folder),
             "prompts": str(config.prompts_folder),
             "hours": _hours(config),
+            "cards": {unit.slug: {"phone": unit.phone or "", "hours": unit.hours} for unit in config.units},
+            "reread": lambda: configuration.read(configuration.SEEDS, config.site),
             "loopback_exempt": config.settings.loopback_exempt,
         },
     )

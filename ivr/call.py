@@ -12,16 +12,19 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core import phones
 from core.channels import Act
+from ivr import enquiry, steps, texting
 from ivr import leg as legs
-from ivr import steps
 from ivr.counter import Counter, House
 from ivr.leg import Leg
+from ivr.media.g711 import NotSound
 from ivr.spool import LEAST, Note
 from ivr.stand import Walk
 from ivr.walk import step
 
 log = logging.getLogger(__name__)
+FOLLOW = "follow"  # the act of a caller who wants to hear of a known incident's end; no ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class Call:
     def __init__(self, leg: Leg, house: House, tree: str = "main") -> None:
         self.leg, self._house, self._counter = leg, house, Counter(house)
         is_open, holiday = house.hours(house.clock.now())
-        self.walk = Walk(tree, lang=house.lang, open=is_open, holiday=holiday)
+        told = house.notices.told() if house.notices is not None else {}
+        self.walk = Walk(tree, lang=house.lang, open=is_open, holiday=holiday, full=not house.room(), notice=told)
         self._events: asyncio.Queue[steps.Event | _Stamped] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._owed = 0  # recordings and acts on their way to the door
@@ -50,6 +54,8 @@ class Call:
         self._turn = 0  # counts what is said and waited for
         self._recording: str | None = None  # ref of the running recording
         self._refs: list[str] = []  # recordings that could be messages
+        self._prompting = False  # the running recording is a prompt
+        self._waiting: asyncio.Task[None] | None = None  # for an operator, or a bell
         self._over = False
 
     async def run(self) -> None:
@@ -110,7 +116,8 @@ class Call:
         """Keep the books of the spool; False for an end that was told already."""
         ref, self._recording = self._recording, None
         if ref is None:
-            return False
+            told, self._prompting = self._prompting, False
+            return told
         if event.seconds < LEAST:
             self._house.spool.forget(ref)
             return True
@@ -139,6 +146,18 @@ class Call:
                 case steps.Take():
                     self._owed += 1
                     self._task(self._take(deed))
+                case steps.Text():
+                    self._task(self._text(deed))
+                case steps.Publish():
+                    self._owed += 1
+                    self._task(self._publish(deed))
+                case steps.Queue() | steps.Connect():
+                    self._leave()
+                    self._waiting = self._task(self._wait_for_people(deed))
+                case steps.Leave():
+                    self._leave()
+                case steps.CallBack():
+                    self._task(self._call_back(deed))
                 case steps.Hangup():
                     self.leg.hang_up()
 
@@ -214,6 +233,9 @@ class Call:
         if self._over:
             self._events.put_nowait(steps.Failed("over"))  # the Ended behind it hands over what was said before
             return
+        if deed.prompt:
+            self._record_prompt(deed)
+            return
         note = self._note(step=self.walk.step)
         try:
             if not self._house.room():
@@ -225,6 +247,15 @@ class Call:
             return
         self._recording = note.ref
         self.leg.record(path, deed.most, deed.silence, deed.ends)
+
+    def _record_prompt(self, deed: steps.Record) -> None:
+        """A sentence of the menus: never in the spool, never a ticket."""
+        if self._house.shelf is None:
+            self._events.put_nowait(steps.Failed("refused"))
+            return
+        self._prompting = True
+        path = self._house.shelf.fresh(self.leg.id, self.walk.step)
+        self.leg.record(str(path), deed.most, deed.silence, deed.ends)
 
     def _note(self, **more: Any) -> Note:
         """What is known of the message now."""
@@ -247,6 +278,9 @@ class Call:
     # ---- the door
 
     async def _take(self, deed: steps.Take) -> None:
+        if deed.act == FOLLOW:
+            await self._follow()
+            return
         ref = self._refs.pop() if deed.path is not None and self._refs else None
         note = self._note(step=int(ref.rpartition("-")[2]) if ref else deed.step)
         try:
@@ -255,8 +289,56 @@ class Call:
             self._owed -= 1
         self._events.put_nowait(found)
 
+    async def _follow(self) -> None:
+        """The caller wants to hear when a known incident is mended."""
+        leg, notices, done = self.leg, self._house.notices, False
+        try:
+            if notices is not None and leg.asserted and leg.number and phones.mobile(leg.number):
+                done = await notices.follow(leg.number, self.walk.lang)
+        finally:
+            self._owed -= 1
+        self._events.put_nowait(steps.Taken("", "", "") if done else steps.Failed("no_mobile"))
+
     async def _look(self, deed: steps.Look) -> None:
-        self._events.put_nowait(await self._counter.look(deed, self.leg, self.walk.lang))
+        self._events.put_nowait(await enquiry.look(self._house, deed, self.leg, self.walk.lang))
+
+    async def _text(self, deed: steps.Text) -> None:
+        self._events.put_nowait(await texting.text(self._house, deed, self.leg, self.walk.lang))
+
+    async def _publish(self, deed: steps.Publish) -> None:
+        shelf, done = self._house.shelf, False
+        try:
+            done = shelf is not None and await asyncio.to_thread(
+                shelf.publish, deed.text, deed.lang, deed.path, deed.permit
+            )
+        except (OSError, NotSound):
+            log.exception("prompt not published", extra={"call": self.leg.id})
+        finally:
+            self._owed -= 1
+        self._events.put_nowait(steps.Done() if done else steps.Failed("refused"))
+
+    # ---- people
+
+    async def _wait_for_people(self, deed: steps.Queue | steps.Connect) -> None:
+        """What happens in a queue or at a unit's telephone, as the walk's events."""
+        people = self._house.operators
+        if people is None:
+            self._events.put_nowait(steps.Parted("closed" if isinstance(deed, steps.Queue) else "away"))
+            return
+        ask = people.queue if isinstance(deed, steps.Queue) else people.connect
+        async for event in ask(self.leg, deed, self.walk):  # type: ignore[arg-type]
+            self._events.put_nowait(event)
+
+    async def _call_back(self, deed: steps.CallBack) -> None:
+        people = self._house.operators
+        promised = people is not None and await people.call_back(self.leg, deed, self.walk)
+        self._leave()
+        self._events.put_nowait(steps.Done() if promised else steps.Failed("refused"))
+
+    def _leave(self) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     # ---- housekeeping
 
@@ -277,5 +359,7 @@ class Call:
         self._stop_waiting()
         for task in list(self._tasks):
             task.cancel()
+        if self._house.shelf is not None:
+            self._house.shelf.clear(self.leg.id)
         if not self._over:
             self.leg.hang_up()

@@ -8,6 +8,8 @@ What wiring hands over in `Gear.extra`:
 - `units`: slugs a menu may name
 - `where`: place of `[phone]` in lines.toml, for faults
 - `hours`: (ms UTC) → (open, holiday)
+- `cards`: slug → phone and hours of each unit
+- `reread`: () → the configuration as it is on disk now: `texts`, `menus_folder`, `prompts_folder`; raises Faults
 """
 
 from __future__ import annotations
@@ -15,27 +17,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from config import shape
-from config.faults import Fault, Faults
-from config.positions import Document, Where
 from core import jalali
-from core.channels import Channel, Clock, Door, Gear, Outbound, Outcome, Refused
+from core.channels import Channel, Clock, Door, Gear, Outbound, Outcome, Refused, Say
 from core.clock import SystemClock
 from core.errors import Busy, PasokhError
-from ivr import menu, spool
+from ivr import missed, spool
 from ivr.call import Call
-from ivr.counter import House
+from ivr.counter import Card, House
 from ivr.leg import Leg
 from ivr.media.plane import Plane
 from ivr.media.record import share_free
-from ivr.menu import Menus
+from ivr.notice import Notices
 from ivr.prompts import Prompts
 from ivr.settings import Line
+from ivr.shelf import Shelf
+from ivr.site import Site, prompt_folders, read_site
 from ivr.sounds import Sounds
 from ivr.speech import Speech
 from ivr.spool import Spool
@@ -45,15 +46,6 @@ log = logging.getLogger(__name__)
 LEAST_FREE = 0.10  # share of the disk below which nothing new is recorded
 SWEEP = 30.0  # seconds between looks for recordings that were not taken yet
 WIND_UP = 3.0  # seconds a call gets after its hang-up to hand over its recording
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What the administrator wrote, read and checked."""
-
-    lines: Mapping[str, Line]
-    menus: Menus
-    langs: tuple[str, ...]
 
 
 class Phone:
@@ -123,6 +115,27 @@ class Phone:
         """Nobody is called; the answer waits for the caller's code."""
         return Refused("no calls out")
 
+    async def reload(self) -> None:
+        """Take over menus and texts as they are on disk now, for new calls; calls in progress keep the old ones.
+
+        Raises config.Faults naming every fault; then nothing has changed.
+        """
+        site, say = await asyncio.to_thread(self._read_again)
+        if self._house is None:
+            raise RuntimeError("the phone has not started")
+        self.site = replace(self.site, menus=site.menus, langs=site.langs)
+        self._house = replace(self._house, menus=site.menus, say=say, sounds=self._sounds(say), lang=site.langs[0])
+        self._task(self._warm(self._house))
+        log.info("menus reloaded", extra={"menus": sorted(site.menus.trees)})
+
+    def _read_again(self) -> tuple[Site, Say]:
+        """The site as it is on disk now; its lines stay those that are open."""
+        fresh = self._gear.extra["reread"]()
+        extra = {**self._gear.extra, "menus_folder": str(fresh.menus_folder), "texts": fresh.texts.words}
+        extra.pop("menus", None)
+        gear = replace(self._gear, lines=self.site.lines, say=fresh.texts, extra=extra)
+        return read_site(gear), fresh.texts
+
     # ---------------------------------------------------------------- calls
 
     @property
@@ -141,7 +154,8 @@ class Phone:
             leg.hang_up()
             return
         tree = getattr(leg, "menu", "") or self.site.lines[leg.line].menu(leg.called) or "main"
-        task = asyncio.get_running_loop().create_task(Call(leg, self._house, tree).run())
+        deed = missed.call(leg, self._house) if tree == missed.MENU else Call(leg, self._house, tree).run()
+        task = asyncio.get_running_loop().create_task(deed)
         self._calls[leg.id] = task
         task.add_done_callback(lambda done: self._call_ended(leg, done))
 
@@ -161,20 +175,30 @@ class Phone:
         gear, extra = self._gear, self._gear.extra
         self._stopping = False
         self._speech = Speech(Path(gear.folder) / "speech")
-        prompts = Prompts(gear.say, extra.get("prompts"), self._zone)
+        self.shelf = Shelf(Path(gear.folder) / "prompts", prompt_folders(gear)[1:], self._clock)
+        self.notices = Notices(door, self._clock)
         self._house = House(
             door=door,
             menus=self.site.menus,
             say=gear.say,
-            sounds=Sounds(prompts, self._speech, extra.get("read"), self._today),
+            sounds=self._sounds(gear.say),
             spool=self._spool,
             clock=self._clock,
             lang=self.site.langs[0],
             hours=extra.get("hours") or (lambda now: (True, False)),
             room=self._room,
+            shelf=self.shelf,
+            notices=self.notices,
+            cards={slug: Card(**card) for slug, card in extra.get("cards", {}).items()},
         )
+        self._task(self.notices.keep_fresh())
         self._task(self._sweep(self._house))
         self._task(self._warm(self._house))
+
+    def _sounds(self, say: Say) -> Sounds:
+        assert self._speech is not None
+        prompts = Prompts(say, self.shelf.folders, self._zone)
+        return Sounds(prompts, self._speech, self._gear.extra.get("read"), self._today)
 
     async def _sweep(self, house: House) -> None:
         """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered."""
@@ -219,50 +243,6 @@ class Phone:
 def make(gear: Gear) -> Channel:
     """The channel of `[phone.line.*]` and the menus. Raises config.Faults naming file, line and remedy."""
     return Phone(gear, read_site(gear))
-
-
-def read_site(gear: Gear) -> Site:
-    """Lines and menus, checked. Raises config.Faults with every fault."""
-    texts: Mapping[str, Mapping[str, str]] = gear.extra.get("texts") or gear.say.words  # type: ignore[attr-defined]
-    where: Where = gear.extra.get("where") or Where(Document("lines.toml", gear.lines))
-    lines = _lines(gear.lines, where)
-    menus = menu.read(menu_files(gear.extra), texts, gear.extra.get("units"))
-    if not isinstance(menus, Menus):
-        raise Faults(menus)
-    faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
-    if faults:
-        raise Faults(faults)
-    return Site(lines, menus, tuple(texts))
-
-
-def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
-    """The menu files: given as they are, or read from `menus_folder`."""
-    if "menus" in extra:
-        found: Mapping[str, str] = extra["menus"]
-        return found
-    folder = Path(extra["menus_folder"])
-    return {f"menus/{path.name}": path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
-
-
-def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
-    if tables and all(isinstance(line, Line) for line in tables.values()):
-        return dict(tables)
-    faults: list[Fault] = []
-    lines = shape.gather_each(Line, tables.get("line", {}), where / "line", faults)
-    if faults:
-        raise Faults(faults)
-    return lines
-
-
-def _numbers(name: str, line: Line, menus: Menus, where: Where) -> list[Fault]:
-    """A dialled number must lead to a menu that is there."""
-    place = where / "line" / name / "numbers"
-    known = ", ".join(sorted(menus.trees))
-    return [
-        (place / number).fault("unknown-menu", f"{number} = {tree!r}; there are menus {known}")
-        for number, tree in line.numbers.items()
-        if tree not in menus.trees
-    ]
 
 
 def _plane(lines: Mapping[str, Line]) -> Plane:

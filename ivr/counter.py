@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from core.channels import Answer, Asker, Clock, Contact, ContactKind, Door, Receipt, Say, State
-from core.errors import Busy, Guarded, Locked, NotFound, PasokhError, WrongState
+from core.channels import Asker, Clock, Contact, ContactKind, Door, Receipt, Say
+from core.errors import Busy, Guarded, Locked, PasokhError, WrongState
 from ivr import steps
 from ivr.leg import Leg
 from ivr.menu import Menus
+from ivr.notice import Notices
+from ivr.shelf import Shelf
 from ivr.sounds import Sounds
 from ivr.spool import Note, Spool, hand_over, message
-from ivr.steps import Item
+from ivr.stand import Walk
 
 log = logging.getLogger(__name__)
 WAITS = (0.5, 1.0, 2.0, 4.0)  # seconds between tries while the store is busy
-UNANSWERED = frozenset({State.HELD, State.NEW, State.OPEN, State.ASKED, State.OUTSIDE, State.APPROVAL, State.DISPUTED})
+
+
+class Operators(Protocol):
+    """Who answers for the house: operators in queues, units at their telephones."""
+
+    def queue(self, leg: Leg, deed: steps.Queue, walk: Walk) -> AsyncIterator[steps.Event]:
+        """Place on joining and change, Connected, Parted at the end. Closed by the call when the caller leaves."""
+        ...
+
+    def connect(self, leg: Leg, deed: steps.Connect, walk: Walk) -> AsyncIterator[steps.Event]:
+        """Connected and Parted, or only Parted(busy, away)."""
+        ...
+
+    async def call_back(self, leg: Leg, deed: steps.CallBack, walk: Walk) -> bool:
+        """Keep the place of a caller who left the queue for it; False when that cannot be promised."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a unit's directory entry says beside its name."""
+
+    phone: str = ""  #: E.164
+    hours: Mapping[str, str] = field(default_factory=dict)  #: by language
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +61,10 @@ class House:
     hours: Callable[[int], tuple[bool, bool]] = lambda now: (True, False)  #: (open, holiday) at ms UTC
     room: Callable[[], bool] = lambda: True  #: is there disk for one more recording?
     waits: Sequence[float] = WAITS
+    shelf: Shelf | None = None  #: recorded prompts, and who may speak one
+    notices: Notices | None = None  #: the known incident
+    operators: Operators | None = None  #: None: nobody answers, queues are closed
+    cards: Mapping[str, Card] = field(default_factory=dict)  #: by slug of the unit
 
 
 class Counter:
@@ -66,21 +95,6 @@ class Counter:
         unit = receipt.unit if gone() else await self._unit_name(receipt.unit, note.lang)
         return steps.Taken(receipt.code, receipt.pin, receipt.unit, {"unit": unit})
 
-    async def look(self, deed: steps.Look, leg: Leg, lang: str) -> steps.Found:
-        """A unit by its extension, or a ticket by code with what proves it."""
-        asker = _asker(leg, deed.pin)
-        try:
-            if deed.what == "unit":
-                return await self._unit(deed.key, asker, lang)
-            answer = await self._house.door.answer_for(deed.key, asker)
-        except Locked:
-            return steps.Found("locked")
-        except Busy:
-            return steps.Found("busy")
-        except NotFound:
-            return steps.Found("none")
-        return _read_out(answer) if answer is not None else steps.Found("none")
-
     async def _patiently(self, note: Note, sound: bool) -> Receipt | None:
         """Ask again while the store is busy; the last Busy is the answer."""
         house = self._house
@@ -103,46 +117,20 @@ class Counter:
             return steps.Failed("state")
         return steps.Failed("locked" if isinstance(error, Locked) else "refused")
 
-    async def _unit(self, key: str, asker: Asker, lang: str) -> steps.Found:
-        found = await self._house.door.look_up("unit", key, asker)
-        if found is None or not found.rows:
-            return steps.Found("none")
-        row = found.rows[0]
-        return steps.Found("found", {"unit": row["slug"]}, (Item("ivr.unit_is", {"unit": _named(row, lang)}),))
-
     async def _unit_name(self, slug: str, lang: str) -> str:
         try:
             found = await self._house.door.look_up("unit", slug)
         except Busy:
             return slug
-        return _named(found.rows[0], lang) if found is not None and found.rows else slug
+        return named(found.rows[0], lang) if found is not None and found.rows else slug
 
 
-def _asker(leg: Leg, pin: str | None) -> Asker:
+def asker(leg: Leg, pin: str | None = None) -> Asker:
+    """Who asks: an asserted number is proof, a claimed one is what misses are counted by."""
     contact = Contact(ContactKind.PHONE, leg.number, True) if leg.number and leg.asserted else None
     return Asker("phone", leg.number or leg.id, contact, pin or None)
 
 
-def _named(row: Mapping[str, Any], lang: str) -> str:
+def named(row: Mapping[str, Any], lang: str) -> str:
     """A unit's name in the caller's language, else in the body's own."""
     return str((row.get("names") or {}).get(lang) or row["name"])
-
-
-def _read_out(answer: Answer) -> steps.Found:
-    """State, unit and dates; with proof the newest answer too, as words or as the voice it was given in."""
-    facts = {"unit": answer.unit_name, "at": answer.at}
-    items = [Item(f"ivr.state.{answer.state}", facts)]
-    if answer.due_at is not None and answer.state in UNANSWERED:
-        items.append(Item("ivr.due", {"due_at": answer.due_at}))
-    known = {"can": sorted(answer.can), "state": answer.state.value}
-    if not answer.proven:
-        return steps.Found("unproven", known, (*items, Item("ivr.prove")))
-    if answer.reply is None:
-        return steps.Found("waiting", known, (*items, Item("ivr.no_reply_yet")))
-    items.append(Item("ivr.answered_on", {"answered_at": answer.answered_at or answer.reply.at}))
-    if answer.reply.text.strip():
-        items += [Item("ivr.reply"), Item(words=answer.reply.text)]
-    voices = [file.key for file in answer.reply.files if file.type.startswith("audio/")]
-    for key in voices:
-        items += [Item("ivr.reply_voice"), Item(voice=key)]
-    return steps.Found("found", known, tuple(items))

@@ -2,130 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
-from types import MappingProxyType
 from typing import Any
 
 from config import positions
 from config.faults import Fault, Faults
+from config.texts import names as facts_of
 from core.model import Kind
+from ivr import paths
+from ivr.paths import Lengths
+from ivr.tree import ACTS, COMMON, KEYS, LATER, RANGES, SHAPES, VERBS, WORDS, Menus, Node, Number, Texts, Tree, Verb
 
-KEYS = frozenset("0123456789*#")
+RECORDS = ("record", "prompt")  # where `silence` is seconds of quiet, not a text
 CHOICES = 6  # more are not remembered by a listener; repeat and language keys do not count
-WAIT, BETWEEN, TRIES = 7.0, 4.0, 3  # seconds of quiet after a prompt, between digits; mistakes till `else`
 
-LATER = frozenset(  # verbs and questions that are planned, refused by name until they exist
-    {"queue", "connect", "report", "prompt", "mine", "consultation", "survey", "incident", "full"}
-)
-ACTS = frozenset({"new", "object", "add", "accept", "withdraw"})
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """What a `do` may and must carry beside the common keys."""
-
-    own: frozenset[str] = frozenset()  #: keys with values of its own
-    exits: tuple[str, ...] = ()  #: keys naming where to go, each needed (or `else`)
-    spare: tuple[str, ...] = ()  #: exits that may be left out; what stands in is said in the walk
-    keyed: bool = False  #: has key.0 … key.#
-    asks: bool = False  #: waits for the caller: needs `else` for the one who says nothing
-
-
-def _own(*names: str) -> frozenset[str]:
-    return frozenset(names)
-
-
-VERBS: Mapping[str, Verb] = MappingProxyType(
-    {
-        "choose": Verb(keyed=True, asks=True),
-        "say": Verb(_own("kind", "unit"), ("go",)),
-        "language": Verb(_own("lang"), ("go",)),
-        "hangup": Verb(),
-        "digits": Verb(_own("min", "max", "end", "check", "secret"), ("ok",), keyed=True, asks=True),
-        "record": Verb(_own("kind", "unit", "act", "max", "silence"), ("ok",), ("short", "full"), asks=True),
-        "look": Verb(_own("what"), ("found", "none", "locked", "busy"), ("waiting", "unproven")),
-        "take": Verb(_own("kind", "unit", "act"), ("ok", "failed")),
-        "when": Verb(_own("is"), ("yes", "no")),
-    }
-)
-COMMON = _own("do", "say", "wait", "between", "tries", "barge", "wrong", "silence", "else")
-WORDS: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        "check": _own("code", "pin", "unit"),
-        "what": _own("answer", "unit"),
-        "is": _own("open", "holiday", "mobile", "asserted"),
-        "act": ACTS,
-    }
-)
-RANGES: Mapping[str, tuple[type[int] | tuple[type[int], type[float]], float, float]] = MappingProxyType(
-    {
-        "wait": ((int, float), 1, 60),
-        "between": ((int, float), 1, 60),
-        "tries": (int, 1, 9),
-        "min": (int, 1, 20),
-        "max": (int, 1, 300),
-    }
-)
-SHAPES: Mapping[str, type] = MappingProxyType(
-    {"barge": bool, "secret": bool, "end": str, "lang": str, "kind": str, "check": str, "what": str, "is": str}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One `[menu.NAME]`."""
-
-    name: str
-    do: str
-    say: str = ""  #: text key, '' = nothing
-    wait: float = WAIT
-    between: float = BETWEEN
-    tries: int = TRIES
-    barge: bool = True
-    wrong: str = "ivr.wrong"  #: said after a key that means nothing here
-    silence: str = "ivr.silence"  #: said when nothing came
-    keys: Mapping[str, str] = field(default_factory=dict)
-    exits: Mapping[str, str] = field(default_factory=dict)  #: `else` among them
-    own: Mapping[str, Any] = field(default_factory=dict)
-
-    def to(self, *names: str) -> str:
-        """The first of these exits that is there, `else` last. A checked tree always has one."""
-        return next(self.exits[name] for name in (*names, "else") if name in self.exits)
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """One file: where a call begins and all its nodes."""
-
-    name: str
-    start: str
-    nodes: Mapping[str, Node]
-
-
-@dataclass(frozen=True, slots=True)
-class Menus:
-    """Every tree by the name of its file."""
-
-    trees: Mapping[str, Tree]
+__all__ = ["ACTS", "Menus", "Node", "Tree", "read"]
 
 
 def read(
-    files: Mapping[str, str], texts: Mapping[str, Mapping[str, str]], units: frozenset[str] | None = None
+    files: Mapping[str, str],
+    texts: Texts,
+    units: frozenset[str] | None = None,
+    *,
+    recorded: Callable[[str, str], bool] | None = None,
+    speech: bool = True,
+    lengths: Lengths | None = None,
 ) -> Menus | list[Fault]:
     """Read menu files (path → content) against the texts (language → key → sentence).
 
     Returns every fault found, not the first. `units` are the slugs a menu may name (None: not checked).
+    `recorded(key, lang)` knows which prompts a person has spoken: without the speech voice the others are faults
+    (`missing-prompt`), with it they are `Menus.warnings`. `lengths(key, lang)` gives seconds; else they are estimated.
     """
     faults: list[Fault] = []
+    warnings: list[Fault] = []
     trees: dict[str, Tree] = {}
+    seconds = lengths or (lambda key, lang: paths.estimate(texts[lang].get(key, "")))
     for path, content in sorted(files.items()):
-        page = _Page(path, content, texts, units, faults)
+        page = _Page(path, content, texts, units, faults, seconds)
         tree = page.tree()
         if tree is not None:
             trees[tree.name] = tree
-    return faults or Menus(trees)
+            if recorded is not None:
+                page.prompts(tree, recorded, warnings if speech else faults)
+    return faults or Menus(trees, tuple(warnings))
 
 
 class _Page:
@@ -135,11 +56,13 @@ class _Page:
         self,
         path: str,
         content: str,
-        texts: Mapping[str, Mapping[str, str]],
+        texts: Texts,
         units: frozenset[str] | None,
         faults: list[Fault],
+        lengths: Lengths,
     ) -> None:
         self.path, self.content, self.texts, self.units, self.faults = path, content, texts, units, faults
+        self.lengths = lengths
         self.document = positions.Document(path, {})
 
     def tree(self) -> Tree | None:
@@ -168,7 +91,7 @@ class _Page:
 
     def _node(self, name: str, table: dict[str, Any], tables: Mapping[str, Any]) -> Node | None:
         do = table.get("do")
-        if do in LATER:
+        if isinstance(do, str) and do in LATER:
             self._bad(name, "do", "later", f"do = {do!r} comes with a later version; leave it out for now")
             return None
         verb = VERBS.get(do) if isinstance(do, str) else None
@@ -184,7 +107,7 @@ class _Page:
         self._needed(name, do, verb, exits, keys)
         self._choices(name, keys, tables)
         fields = {key: table[key] for key in COMMON & table.keys() if key not in ("do", "else")}
-        if do == "record":  # here `silence` is the quiet that ends a recording, in seconds
+        if do in RECORDS:  # here `silence` is the quiet that ends a recording, in seconds
             fields.pop("silence", None)
         if not all(isinstance(fields.get(key, ""), str) for key in ("say", "wrong", "silence")):
             return None
@@ -205,16 +128,16 @@ class _Page:
 
     def _value(self, key: str, value: Any, do: str) -> Iterator[tuple[str, str]]:
         """What is wrong with one value, if anything."""
-        if key in ("say", "wrong", "silence") and not (do == "record" and key == "silence"):
+        if key in ("say", "wrong", "silence") and not (do in RECORDS and key == "silence"):
             yield from self._text(key, value)
-        elif do == "record" and key in ("max", "silence"):
+        elif do in RECORDS and key in ("max", "silence"):
             yield from _within(key, value, (int, float), 1, 300)
         elif key in RANGES:
             yield from _within(key, value, *RANGES[key])
-        elif key in ("what", "is") and value in LATER:
+        elif key in ("what", "is", "check") and isinstance(value, str) and value in LATER:
             yield "later", f"{key} = {value!r} comes with a later version; leave it out for now"
-        elif key in WORDS and value not in WORDS[key]:
-            yield "bad-value", f"{key} = {value!r}; there are {', '.join(sorted(WORDS[key]))}"
+        elif (do, key) in WORDS and (not isinstance(value, str) or value not in WORDS[do, key]):
+            yield "bad-value", f"{key} = {value!r}; there are {', '.join(sorted(WORDS[do, key]))}"
         elif key in SHAPES and not isinstance(value, SHAPES[key]):
             yield "bad-value", f"{key} = {value!r} must be a {SHAPES[key].__name__}"
         elif key == "kind" and value not in set(Kind):
@@ -233,6 +156,11 @@ class _Page:
         for lang, sentences in self.texts.items():
             if value not in sentences:
                 yield "missing-text", f"{key} = {value!r} has no sentence in {lang}; add it to texts/{lang}/ivr.toml"
+            elif wanted := facts_of(sentences[value]):
+                yield (
+                    "unknown-fact",
+                    f"{value} wants {', '.join(sorted(wanted))} in {lang}; a menu has no facts to give",
+                )
 
     def _keys(self, name: str, keys: Any) -> dict[str, str]:
         if not isinstance(keys, dict):
@@ -252,24 +180,51 @@ class _Page:
             self._bad(name, "do", "dead-end", 'a choice without keys leads nowhere; add key.1 = "target"')
         if verb.asks and "else" not in exits:
             self._bad(name, "do", "no-else", 'who presses nothing must get somewhere: add else = "target"')
-        missing = [way for way in verb.exits if way not in exits and (do != "look" or "else" not in exits)]
+        missing = [way for way in verb.exits if way not in exits and not (verb.either and "else" in exits)]
         if missing:
             self._bad(name, "do", "dead-end", f'do = {do!r} leads nowhere: add {", ".join(missing)} = "target"')
 
     def _choices(self, name: str, keys: Mapping[str, str], tables: Mapping[str, Any]) -> None:
-        real = [to for to in keys.values() if to != name and tables.get(to, {}).get("do") != "language"]
+        real = [to for to in keys.values() if to != name and not _language(to, tables)]
         if len(real) > CHOICES:
             self._bad(name, "do", "too-many-choices", f"{len(real)} choices; nobody remembers more than {CHOICES}")
 
     # ------------------------------------------------ the whole
 
     def _shape(self, start: str, nodes: Mapping[str, Node]) -> None:
-        for name in nodes.keys() - _reached(start, nodes):
+        for name in sorted(nodes.keys() - paths.reached(start, nodes)):
             self._bad(name, "do", "unreachable", f"nothing leads to [menu.{name}]; remove it or name it somewhere")
-        for name in _circles(nodes):
+        for name in paths.circles(nodes):
             self._bad(
                 name, "do", "loop-without-caller", "a caller who presses nothing would never get out of this circle"
             )
+
+        for lang in self.texts:
+            self._long(start, nodes, lang)
+
+    def _long(self, start: str, nodes: Mapping[str, Node], lang: str) -> None:
+        """Choices and ways that are too long for an ear."""
+        for name, node in nodes.items():
+            seconds = self.lengths(node.say, lang) if node.do == "choose" and node.say else 0.0
+            if seconds > paths.CHOICES_LONGEST:
+                told = f"{node.say} takes {seconds:.0f} s in {lang}; shorten it to {paths.CHOICES_LONGEST:.0f} s"
+                self._bad(name, "say", "choices-too-long", told)
+        seconds, way = paths.longest(Tree("", start, nodes), lang, self.lengths)
+        if seconds > paths.PATH_LONGEST:
+            told = f"{seconds:.0f} s to listen in {lang}: {' → '.join(way)}; {paths.PATH_LONGEST:.0f} s at most"
+            self._bad(way[-1], "do", "path-too-long", told)
+
+    def prompts(self, tree: Tree, recorded: Callable[[str, str], bool], found: list[Fault]) -> None:
+        """Name the sentences that nobody has spoken yet, once each."""
+        told: set[tuple[str, str]] = set()
+        for node in tree.nodes.values():
+            for lang in self.texts:
+                if node.say and (node.say, lang) not in told and not recorded(node.say, lang):
+                    told.add((node.say, lang))
+                    remedy = (
+                        f"{node.say} is not recorded in {lang}; record it by phone or add prompts/{lang}/{node.say}.wav"
+                    )
+                    found.append(Fault(self.path, self._at(node.name, "say"), "missing-prompt", remedy))
 
     def _bad(self, name: str, key: str, word: str, remedy: str) -> None:
         self._fault(word, f"[menu.{name}] {remedy}", self._at(name, key))
@@ -283,44 +238,16 @@ class _Page:
         return self.document.line(*table, *key.split(".", 1))
 
 
-def _within(
-    key: str, value: Any, shape: type[int] | tuple[type[int], type[float]], least: float, most: float
-) -> Iterator[tuple[str, str]]:
+def _within(key: str, value: Any, shape: Number, least: float, most: float) -> Iterator[tuple[str, str]]:
     number = value if isinstance(value, shape) and not isinstance(value, bool) else None
     if number is None or not least <= float(number) <= most:
         yield "bad-value", f"{key} = {value!r} must be a number from {least:g} to {most:g}"
 
 
-def _reached(start: str, nodes: Mapping[str, Node]) -> set[str]:
-    seen, todo = set(), [start]
-    while todo:
-        name = todo.pop()
-        if name not in seen:
-            seen.add(name)
-            todo += [*nodes[name].exits.values(), *nodes[name].keys.values()]
-    return seen
-
-
-def _circles(nodes: Mapping[str, Node]) -> list[str]:
-    """Nodes on a circle that needs no key: then a silent caller, or no caller at all, would walk for ever."""
-    quiet = {
-        name: {to for way, to in node.exits.items() if (node.do, way) != ("digits", "ok")}
-        for name, node in nodes.items()
-    }
-    while ends := [name for name, to in quiet.items() if not to & quiet.keys()]:
-        for name in ends:
-            del quiet[name]
-    return [name for name in quiet if _returns(name, quiet)]
-
-
-def _returns(name: str, graph: Mapping[str, set[str]]) -> bool:
-    seen: set[str] = set()
-    todo = list(graph[name] & graph.keys())
-    while todo:
-        here = todo.pop()
-        if here == name:
-            return True
-        if here not in seen:
-            seen.add(here)
-            todo += graph[here] & graph.keys()
-    return False
+def _language(name: str, tables: Mapping[str, Any]) -> bool:
+    """Is this node the choice of a language, or of nothing but languages?"""
+    table = tables.get(name, {})
+    keys = table.get("key")
+    if table.get("do") == "choose" and isinstance(keys, dict):
+        return all(isinstance(tables.get(to), dict) and tables[to].get("do") == "language" for to in keys.values())
+    return bool(table.get("do") == "language")

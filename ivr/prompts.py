@@ -4,7 +4,7 @@ looking whether a recorded prompt is there."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -53,10 +53,12 @@ Piece = Recorded | Spoken | Voice | Tone
 
 
 class Prompts:
-    """The sentences of one site: its texts, and the folder where recorded prompts lie as `{lang}/{key}.wav`."""
+    """The sentences of one site: its texts, and the folders where recorded prompts lie as `{lang}/{key}.wav`.
 
-    def __init__(self, say: Say, folder: str | None = None, zone: str = jalali.ZONE) -> None:
-        self._say, self._folder, self._zone = say, Path(folder) if folder else None, zone
+    The first folder that has one wins; `{key}.{variant}.wav` wins over `{key}.wav`."""
+
+    def __init__(self, say: Say, folders: Sequence[str | Path] = (), zone: str = jalali.ZONE) -> None:
+        self._say, self._folders, self._zone = say, [Path(folder) for folder in folders], zone
 
     def pieces(self, item: Item, lang: str, today: date) -> list[Piece]:
         """What is to be played for `item`, in order. A date of the year of `today` is said without its year."""
@@ -71,11 +73,16 @@ class Prompts:
         return found
 
     def _sentence(self, item: Item, lang: str, today: date) -> list[Piece]:
-        recorded = self._folder / lang / f"{item.key}.wav" if self._folder and not item.facts else None
-        if recorded is not None and recorded.is_file():
+        recorded = None if item.facts else self._recorded(item, lang)
+        if recorded is not None:
             return [Recorded(str(recorded))]
         facts = {name: self._fact(name, value, lang, today) for name, value in item.facts.items()}
         return self._spoken(self._say(item.key, lang, **facts), lang, today, not PRIVATE.isdisjoint(facts))
+
+    def _recorded(self, item: Item, lang: str) -> Path | None:
+        names = [f"{item.key}.{item.variant}.wav"] if item.variant else []
+        places = (folder / lang / name for name in (*names, f"{item.key}.wav") for folder in self._folders)
+        return next((path for path in places if path.is_file()), None)
 
     def _fact(self, name: str, value: Any, lang: str, today: date) -> str:
         if name == "code":

@@ -85,7 +85,7 @@ class Speech:
         return run
 
     def _speak(self, text: str, voice: str) -> Run:
-        return g711.frames(_level(g711.resample(*_espeak().speak(text, voice, self.speed))))
+        return g711.frames(level(g711.resample(*_espeak().speak(text, voice, self.speed))))
 
     def _keep(self, path: Path, run: Run) -> None:
         """Write a prompt to the cache; a disk that refuses only costs the next call some milliseconds."""
@@ -125,7 +125,7 @@ def _read(path: Path) -> Run | None:
     return Run(both[:half], both[half:]) if len(both) == 2 * half and half % FRAME == 0 else None
 
 
-def _level(samples: Samples) -> Samples:
+def level(samples: Samples) -> Samples:
     """Samples at -20 dBFS RMS, silences not counted, without clipping."""
     size = np.abs(samples.astype(np.float32))
     peak = float(size.max(initial=0.0))

@@ -15,6 +15,7 @@ class Item:
     facts: Mapping[str, Any] = field(default_factory=dict)
     voice: str | None = None  #: key of a kept recording to play as it is
     words: str | None = None  #: an operator's own words, read out by the speech voice
+    variant: str = ""  #: a recorded prompt KEY.VARIANT wins: a unit's own greeting
 
 
 # ---- events
@@ -81,7 +82,34 @@ class Ended:
     why: str
 
 
-Event = Started | Key | Quiet | PlayedOut | Recorded | Found | Taken | Failed | Ended
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Text, CallBack or Publish was done; `Failed` says that it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the caller stands in the queue, from 1, and about how many minutes are left (None: nobody knows)."""
+
+    place: int
+    minutes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """An operator or a unit is on the line: nothing is said and no key counts until `Parted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """Queue or Connect has come to its end. `way` of a queue: served, over, closed; of a connect: done, busy, away."""
+
+    way: str
+
+
+Event = (
+    Started | Key | Quiet | PlayedOut | Recorded | Found | Taken | Failed | Done | Place | Connected | Parted | Ended
+)
 
 # ---- deeds
 
@@ -112,6 +140,7 @@ class Record:
     most: float
     silence: float
     ends: str = "#"
+    prompt: bool = False  #: a sentence of the menus, spoken by staff: no message, never a ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +150,7 @@ class StopRecord:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Ask the door: `what` = answer (code, pin), unit (key)."""
+    """Ask the door: `what` = answer (code, pin), unit and card (key), mine (no key), permit (key)."""
 
     what: str
     key: str
@@ -148,4 +177,56 @@ class Hangup:
     pass
 
 
-Deed = Say | Hush | Wait | Record | StopRecord | Look | Take | Hangup
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Send something by SMS to the asserted caller: `what` = answer (`key` a code), unit (`key` a slug).
+
+    Comes back as Done, or Failed(no_mobile, busy, refused)."""
+
+    what: str
+    key: str
+    pin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Make the recording at `path` the prompt `text` in `lang`, by the right of `permit`. Done or Failed."""
+
+    text: str
+    lang: str
+    path: str
+    permit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """Wait for an operator of the queue `name`; Place on joining and change, Connected, at the end Parted.
+
+    `unit` and `kind` are what the caller chose on the way, for the operator's pop-up."""
+
+    name: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Out of the queue; no Parted follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallBack:
+    """Out of the queue, but the place is kept: whoever's turn it would be calls the asserted number. Done or Failed."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Ring `to` (a unit's slug, or a number of the house) and bridge; Connected, then Parted(done, busy, away)."""
+
+    to: str
+
+
+Deed = (
+    Say | Hush | Wait | Record | StopRecord | Look | Take | Text | Publish | Queue | Leave | CallBack | Connect | Hangup
+)

@@ -10,9 +10,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from core import codes
-from ivr import steps
-from ivr.menu import Menus, Node
+from ivr import keys, steps
+from ivr.nodes import enter, mistake, send, too_short
 from ivr.stand import (
     AHEAD,
     BEEP,
@@ -20,24 +19,26 @@ from ivr.stand import (
     MISSES,
     MOST,
     SILENCE,
-    WALKS_ON,
     Moved,
     Phase,
     Walk,
-    about_answer,
-    ask,
     ask_review,
     excuse,
+    go_on,
     hand_over,
     knowing,
     missed,
     node_of,
     over,
+    read,
     say,
-    take,
     tell,
+    what,
 )
 from ivr.steps import Deed, Event, Item
+from ivr.tree import Menus
+
+ASKING = (Phase.ASKED, Phase.REVIEW)
 
 
 def step(menus: Menus, walk: Walk, event: Event) -> Moved:
@@ -45,19 +46,19 @@ def step(menus: Menus, walk: Walk, event: Event) -> Moved:
     if walk.done:
         return walk, []
     if isinstance(event, steps.Ended):
-        return _gone(walk)
+        return _gone(menus, walk)
     now, deeds = _EVENTS[type(event)](menus, walk, event)
     return _ahead(menus, now, deeds)
 
 
 def _ahead(menus: Menus, walk: Walk, deeds: list[Deed]) -> Moved:
     """Use keys pressed ahead while somebody asks; a prompt that was answered already is not spoken."""
-    while walk.keys and walk.phase in (Phase.ASKED, Phase.REVIEW):
+    while walk.keys and walk.phase in ASKING:
         key, walk = walk.keys[0], replace(walk, keys=walk.keys[1:])
         if key == walk.spare:
             walk = replace(walk, spare="")
             continue
-        walk, more = _press(menus, walk, key)
+        walk, more = keys.press(menus, walk, key)
         deeds = [deed for deed in deeds if not (isinstance(deed, steps.Say) and deed.barge)] + more
     return walk, deeds
 
@@ -68,7 +69,7 @@ def _ahead(menus: Menus, walk: Walk, deeds: list[Deed]) -> Moved:
 def _started(menus: Menus, walk: Walk, event: steps.Started) -> Moved:
     number = event.number or ""
     known = replace(walk, asserted=event.asserted and bool(number), mobile=number.startswith("+989"))
-    return _enter(menus, known, menus.trees[walk.tree].start)
+    return enter(menus, known, menus.trees[walk.tree].start)
 
 
 def _key(menus: Menus, walk: Walk, event: steps.Key) -> Moved:
@@ -76,10 +77,14 @@ def _key(menus: Menus, walk: Walk, event: steps.Key) -> Moved:
         spare, walk = walk.spare, replace(walk, spare="")
         if event.key == spare:
             return walk, []
-    if walk.phase in (Phase.ASKED, Phase.REVIEW):
-        now, deeds = _press(menus, walk, event.key)
+    if walk.phase in ASKING:
+        now, deeds = keys.press(menus, walk, event.key)
         return now, [steps.Hush(), *deeds]
-    if walk.phase is Phase.RECORDING:
+    if walk.phase is Phase.READING:
+        return keys.while_reading(menus, walk, event.key)
+    if walk.phase is Phase.QUEUED:
+        return keys.while_queued(menus, walk, event.key)
+    if walk.phase in (Phase.RECORDING, Phase.TALKING):
         return walk, []  # the leg itself ends it at `#`
     if walk.phase is Phase.BEEP:
         if not walk.barge:
@@ -87,7 +92,7 @@ def _key(menus: Menus, walk: Walk, event: steps.Key) -> Moved:
         return replace(walk, barge=False), [steps.Hush(), say(walk, BEEP, barge=False)]
     waiting = replace(walk, keys=(walk.keys + event.key)[:AHEAD])
     if walk.phase is Phase.SAID and walk.barge and walk.after:
-        now, deeds = _enter(menus, waiting, walk.after)
+        now, deeds = enter(menus, waiting, walk.after)
         return now, [steps.Hush(), *deeds]
     return waiting, []
 
@@ -95,13 +100,15 @@ def _key(menus: Menus, walk: Walk, event: steps.Key) -> Moved:
 def _quiet(menus: Menus, walk: Walk, event: steps.Quiet) -> Moved:
     if walk.phase is Phase.REVIEW:
         again = replace(walk, tries=walk.tries + 1)
-        return ask_review(again) if again.tries < 2 else _send(menus, again)
+        return ask_review(again) if again.tries < 2 else send(menus, again)
+    if walk.phase is Phase.READING and walk.paused:
+        return go_on(walk)
     if walk.phase is not Phase.ASKED:
         return walk, []
     node = node_of(menus, walk)
     if node.do == "digits" and walk.typed:
-        return _digits_done(menus, walk, node)
-    return _mistake(menus, walk, node, node.silence)
+        return keys.digits_done(menus, walk, node)
+    return mistake(menus, walk, node, Item(node.silence))
 
 
 def _played(menus: Menus, walk: Walk, event: steps.PlayedOut) -> Moved:
@@ -109,9 +116,11 @@ def _played(menus: Menus, walk: Walk, event: steps.PlayedOut) -> Moved:
         node = node_of(menus, walk)
         most, silence = float(node.own.get("max", MOST)), float(node.own.get("silence", SILENCE))
         recording = replace(walk, phase=Phase.RECORDING, step=walk.step + 1)
-        return recording, [steps.Record(most, silence)]
+        return recording, [steps.Record(most, silence, prompt=node.do == "prompt")]
+    if walk.phase is Phase.READING:
+        return _read_on(menus, walk)
     if walk.phase is Phase.SAID:
-        return _enter(menus, walk, walk.after) if walk.after else over(walk)
+        return enter(menus, walk, walk.after) if walk.after else over(menus, walk)
     return replace(walk, spare=""), []  # whoever heard the whole question means it
 
 
@@ -120,11 +129,11 @@ def _recorded(menus: Menus, walk: Walk, event: steps.Recorded) -> Moved:
         return walk, []
     node = node_of(menus, walk)
     if event.seconds < LEAST:
-        return _too_short(menus, walk, node, event.why)
+        return too_short(menus, walk, node, event.why)
     walk = replace(walk, spool=event.path, seconds=event.seconds, tries=0)
     if event.why == "hung_up" or walk.gone:
-        return hand_over(walk)
-    return _send(menus, walk) if event.why == "disk" else ask_review(walk)
+        return hand_over(menus, walk)
+    return send(menus, walk) if event.why == "disk" else ask_review(walk)
 
 
 def _found(menus: Menus, walk: Walk, event: steps.Found) -> Moved:
@@ -132,22 +141,44 @@ def _found(menus: Menus, walk: Walk, event: steps.Found) -> Moved:
         return walk, []
     node = node_of(menus, walk)
     walk = replace(walk, misses=walk.misses + missed(walk, node, event.exit))
-    if walk.misses >= MISSES and about_answer(node):
+    if walk.misses >= MISSES and what(node) in ("answer", "permit"):
         return tell(walk, node.to("locked"), *event.items, Item("ivr.locked"))
+    walk = _learned(walk, event)
+    after = event.exit
     if event.exit in ("waiting", "unproven") and event.exit not in node.exits:
-        return tell(walk, node.to("found"), *event.items)
-    if event.exit == "found" and "unit" in event.facts:
-        walk = knowing(walk, unit=str(event.facts["unit"]))
-    return tell(walk, node.to(event.exit), *(event.items or excuse(node, event.exit)))
+        after = "found"
+    items = list(event.items or excuse(node, event.exit))
+    if not items:
+        return enter(menus, walk, node.to(after))
+    if what(node) == "answer" and event.items:
+        return read(walk, node.to(after), items)
+    return tell(walk, node.to(after), *items)
+
+
+def _learned(walk: Walk, event: steps.Found) -> Walk:
+    """What a look-up found out, kept for the nodes behind it."""
+    if event.exit != "found":
+        return walk
+    known = {key: str(event.facts[key]) for key in ("unit", "text", "lang") if key in event.facts}
+    return replace(knowing(walk, **known), choices=tuple(event.facts.get("codes", walk.choices)))
+
+
+def _read_on(menus: Menus, walk: Walk) -> Moved:
+    """The sentence was heard: the next one, or what follows the last."""
+    if walk.paused:
+        return walk, []
+    if walk.at + 1 < len(walk.reading):
+        return go_on(replace(walk, at=walk.at + 1))
+    return enter(menus, replace(walk, reading=()), walk.after)
 
 
 def _taken(menus: Menus, walk: Walk, event: steps.Taken) -> Moved:
     if walk.phase is not Phase.TAKING:
         return walk, []
-    walk = replace(walk, spool=None, seconds=0.0)
+    node, act = node_of(menus, walk), walk.values.get("act", "new")
+    walk = replace(walk, spool=None, seconds=0.0, told=event.code if act == "new" else "")
     if walk.gone:
         return replace(walk, phase=Phase.OVER), []
-    node, act = node_of(menus, walk), walk.values.get("act", "new")
     if act != "new":
         return tell(walk, node.to("ok"), Item(f"ivr.done.{act}"))
     code, pin = {"code": event.code}, {"pin": event.pin}
@@ -156,29 +187,71 @@ def _taken(menus: Menus, walk: Walk, event: steps.Taken) -> Moved:
 
 
 def _failed(menus: Menus, walk: Walk, event: steps.Failed) -> Moved:
-    if walk.phase not in (Phase.TAKING, Phase.RECORDING, Phase.LOOKING):
+    if walk.phase not in _FAILS:
         return walk, []
-    why = event.why if event.why in ("busy", "disk", "state", "locked") else "refused"
+    why = event.why if event.why in ("busy", "disk", "state", "locked", "no_mobile") else "refused"
     if walk.phase is Phase.RECORDING and walk.spool is not None:  # "again" cannot be had; the first one is there
-        return hand_over(walk) if walk.gone else ask_review(walk, Item(f"ivr.failed.{why}"))
-    ways = {Phase.RECORDING: ("full",), Phase.TAKING: ("failed",), Phase.LOOKING: ("busy",)}[walk.phase]
+        return hand_over(menus, walk) if walk.gone else ask_review(walk, Item(f"ivr.failed.{why}"))
     said = replace(walk, spool=None, seconds=0.0)
     if walk.gone:
         return replace(said, phase=Phase.OVER), []
-    return tell(said, node_of(menus, walk).to(*ways), Item(f"ivr.failed.{why}"))
+    node = node_of(menus, walk)
+    way = node.to("over" if node.do == "queue" else _FAILS[walk.phase])
+    return tell(said, way, Item(f"ivr.failed.{why}"))
 
 
-def _gone(walk: Walk) -> Moved:
+def _done(menus: Menus, walk: Walk, event: steps.Done) -> Moved:
+    if walk.phase is not Phase.DOING:
+        return walk, []
+    node = node_of(menus, walk)
+    walk = replace(walk, spool=None, seconds=0.0)
+    if node.do == "queue":
+        return tell(walk, "", Item("ivr.queue.called_back"))
+    return tell(walk, node.to("ok"), Item("ivr.published" if node.do == "prompt" else "ivr.texted"))
+
+
+def _place(menus: Menus, walk: Walk, event: steps.Place) -> Moved:
+    if walk.phase is not Phase.QUEUED:
+        return walk, []
+    items = [Item("ivr.queue.place", {"place": event.place})]
+    items += [Item("ivr.queue.wait", {"minutes": event.minutes})] if event.minutes is not None else []
+    return walk, [say(walk, *items, Item("ivr.queue.keys"))]
+
+
+def _connected(menus: Menus, walk: Walk, event: steps.Connected) -> Moved:
+    if walk.phase is not Phase.QUEUED:
+        return walk, []
+    return replace(walk, phase=Phase.TALKING, keys=""), [steps.Hush()]
+
+
+def _parted(menus: Menus, walk: Walk, event: steps.Parted) -> Moved:
+    """An operator has hung up, nobody came, the queue is closed."""
+    if walk.phase not in (Phase.QUEUED, Phase.TALKING):
+        return walk, []
+    node = node_of(menus, walk)
+    met = walk.phase is Phase.TALKING
+    other = ("served" if met else "closed") if node.do == "queue" else ("done" if met else "away")
+    known = event.way if event.way in node.exits else other
+    now, deeds = enter(menus, walk, node.to(known))
+    return now, [steps.Hush(), *deeds]
+
+
+def _gone(menus: Menus, walk: Walk) -> Moved:
     """The caller hung up: a message that was said is handed over, everything else is forgotten."""
     if walk.phase is Phase.TAKING:
         return replace(walk, gone=True), []
+    if walk.phase is Phase.DOING and walk.spool is not None:  # a prompt is being published: let it
+        return replace(walk, phase=Phase.OVER, gone=True), []
     if walk.phase is Phase.RECORDING:  # its Recorded is still to come
         return replace(walk, gone=True), [] if walk.gone else [steps.StopRecord()]
     if walk.spool is not None:
-        return hand_over(walk)
+        return hand_over(menus, walk)
     return replace(walk, phase=Phase.OVER, gone=True), []
 
 
+_FAILS: Mapping[Phase, str] = MappingProxyType(  # the exit where what was wanted cannot be had
+    {Phase.RECORDING: "full", Phase.TAKING: "failed", Phase.LOOKING: "busy", Phase.DOING: "failed"}
+)
 _EVENTS: Mapping[type, Callable[[Menus, Walk, Any], Moved]] = MappingProxyType(
     {
         steps.Started: _started,
@@ -189,160 +262,9 @@ _EVENTS: Mapping[type, Callable[[Menus, Walk, Any], Moved]] = MappingProxyType(
         steps.Found: _found,
         steps.Taken: _taken,
         steps.Failed: _failed,
+        steps.Done: _done,
+        steps.Place: _place,
+        steps.Connected: _connected,
+        steps.Parted: _parted,
     }
 )
-
-
-# ---------------------------------------------------------------- nodes
-
-
-def _enter(menus: Menus, walk: Walk, name: str) -> Moved:
-    """Come to a node, and walk on through those that ask and say nothing."""
-    for _ in range(WALKS_ON):
-        walk = replace(walk, node=name, tries=0, typed="", path=(*walk.path, name)[-100:])
-        node = node_of(menus, walk)
-        walk = knowing(walk, **_brings(node))
-        if node.do == "language":
-            walk = replace(walk, lang=str(node.own["lang"]))
-        if node.do not in ("language", "when") and not (node.do == "say" and not node.say):
-            return _ENTER[node.do](menus, walk, node)
-        name = node.to(_answer(walk, node) if node.do == "when" else "go")
-    return over(walk)
-
-
-def _brings(node: Node) -> dict[str, str]:
-    """Values that a node sets, or clears, as soon as it is reached."""
-    values = {key: str(node.own[key]) for key in ("kind", "unit", "act") if key in node.own}
-    if node.do == "record":
-        values.setdefault("act", "new")
-    if node.do == "digits" and "check" in node.own:
-        values[str(node.own["check"])] = ""
-    return values
-
-
-def _answer(walk: Walk, node: Node) -> str:
-    return "yes" if getattr(walk, node.own.get("is", "open")) else "no"
-
-
-def _enter_say(menus: Menus, walk: Walk, node: Node) -> Moved:
-    if walk.keys and node.barge:
-        return _enter(menus, walk, node.to("go"))
-    return tell(walk, node.to("go"), Item(node.say), barge=node.barge)
-
-
-def _enter_hangup(menus: Menus, walk: Walk, node: Node) -> Moved:
-    return tell(walk, "", Item(node.say)) if node.say else over(walk)
-
-
-def _enter_asking(menus: Menus, walk: Walk, node: Node) -> Moved:
-    return ask(walk, node)
-
-
-def _enter_record(menus: Menus, walk: Walk, node: Node) -> Moved:
-    hurried = bool(walk.keys)
-    items = [BEEP] if hurried or not node.say else [Item(node.say), BEEP]
-    asked = replace(walk, keys="", phase=Phase.BEEP, barge=node.barge and len(items) > 1)
-    return asked, [say(walk, *items, barge=asked.barge)]
-
-
-def _enter_look(menus: Menus, walk: Walk, node: Node) -> Moved:
-    answer = about_answer(node)
-    if answer and walk.misses >= MISSES:
-        return tell(walk, node.to("locked"), Item("ivr.locked"))
-    what, key = ("answer", "code") if answer else ("unit", "unit")
-    look = steps.Look(what, walk.values.get(key, ""), walk.values.get("pin"))
-    return replace(walk, phase=Phase.LOOKING), [look]
-
-
-def _enter_take(menus: Menus, walk: Walk, node: Node) -> Moved:
-    if walk.spool is None:
-        walk = replace(walk, step=walk.step + 1)
-    return replace(walk, phase=Phase.TAKING), [take(walk)]
-
-
-_ENTER: Mapping[str, Callable[[Menus, Walk, Node], Moved]] = MappingProxyType(
-    {
-        "say": _enter_say,
-        "hangup": _enter_hangup,
-        "choose": _enter_asking,
-        "digits": _enter_asking,
-        "record": _enter_record,
-        "look": _enter_look,
-        "take": _enter_take,
-    }
-)
-
-
-# ---------------------------------------------------------------- keys
-
-
-def _press(menus: Menus, walk: Walk, key: str) -> Moved:
-    if walk.phase is Phase.REVIEW:
-        return _press_review(menus, walk, key)
-    node = node_of(menus, walk)
-    if key in node.keys and not walk.typed:
-        return _enter(menus, walk, node.keys[key])
-    if node.do == "choose":
-        return _mistake(menus, walk, node, node.wrong)
-    return _press_digit(menus, walk, node, key)
-
-
-def _press_digit(menus: Menus, walk: Walk, node: Node, key: str) -> Moved:
-    if key == node.own.get("end", "#"):
-        return _digits_done(menus, walk, node)
-    if not key.isdigit():
-        return _mistake(menus, replace(walk, typed=""), node, node.wrong)
-    typed = replace(walk, typed=walk.typed + key)
-    if len(typed.typed) >= int(node.own.get("max", 20)):
-        return _digits_done(menus, replace(typed, spare=node.own.get("end", "#")), node)
-    return typed, [steps.Wait(node.between)]
-
-
-def _digits_done(menus: Menus, walk: Walk, node: Node) -> Moved:
-    typed, walk, check = walk.typed, replace(walk, typed=""), node.own.get("check")
-    if len(typed) < int(node.own.get("min", 1)):
-        return _mistake(menus, walk, node, node.wrong)
-    if check == "code" and not codes.ok(typed):
-        return _mistake(menus, walk, node, "ivr.one_digit_wrong")
-    if check:
-        walk = knowing(walk, **{check: typed, **({"pin": ""} if check == "code" else {})})
-    return _enter(menus, walk, node.to("ok"))
-
-
-def _press_review(menus: Menus, walk: Walk, key: str) -> Moved:
-    if key == "#":
-        return walk, [steps.Wait(node_of(menus, walk).wait)]  # the key that ended the recording, heard late
-    if key == "1":
-        return ask_review(walk, Item(voice=f"spool:{walk.spool}"))
-    if key == "2":
-        return replace(walk, phase=Phase.BEEP, barge=False), [say(walk, BEEP, barge=False)]
-    if key == "3":
-        return _send(menus, walk)
-    again = replace(walk, tries=walk.tries + 1, keys="")
-    return ask_review(again, Item("ivr.wrong")) if again.tries < MISSES else _send(menus, again)
-
-
-def _mistake(menus: Menus, walk: Walk, node: Node, sentence: str) -> Moved:
-    """Nothing usable came: say so and ask again, at the last try go to `else`. Keys pressed ahead are void."""
-    walk = replace(walk, tries=walk.tries + 1, keys="")
-    if walk.tries >= node.tries:
-        return _enter(menus, walk, node.to("else"))
-    return ask(walk, node, Item(sentence))
-
-
-def _send(menus: Menus, walk: Walk) -> Moved:
-    """Walk on towards `take` with the recording in hand."""
-    return _enter(menus, walk, node_of(menus, walk).to("ok"))
-
-
-def _too_short(menus: Menus, walk: Walk, node: Node, why: str) -> Moved:
-    if why == "hung_up" or walk.gone:
-        return hand_over(walk) if walk.spool else (replace(walk, phase=Phase.OVER, gone=True), [])
-    if why == "disk":
-        return tell(walk, node.to("full"), Item("ivr.failed.disk"))
-    if walk.spool:  # "again" was a slip: back to the one that is there
-        return ask_review(walk, Item("ivr.too_short"))
-    walk = replace(walk, tries=walk.tries + 1)
-    if walk.tries >= node.tries:
-        return tell(walk, node.to("short"), Item("ivr.too_short"))
-    return replace(walk, phase=Phase.BEEP, barge=False), [say(walk, Item("ivr.too_short"), BEEP, barge=False)]

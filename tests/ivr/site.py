@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from config.texts import Texts, read_texts
 from ivr import menu, steps
 from ivr.menu import Menus
-from ivr.prompts import Prompts, Spoken, Tone, Voice
-from ivr.stand import Phase, Walk
-from ivr.walk import step
+from ivr.prompts import Prompts
+from ivr.rehearsal import Rehearsal
+from ivr.stand import Walk
 
 ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 11, 24)
@@ -32,42 +34,29 @@ def texts() -> Texts:
 @cache
 def menus() -> Menus:
     """The shipped menus, which have no fault."""
-    path = ROOT / "config/menus/main.toml"
-    found = menu.read({str(path): path.read_text(encoding="utf-8")}, texts().words)
+    files = {str(path): path.read_text(encoding="utf-8") for path in sorted((ROOT / "config/menus").glob("*.toml"))}
+    found = menu.read(files, texts().words)
     assert isinstance(found, Menus), found
     return found
 
 
-def heard(items, lang: str) -> Iterator[str]:
-    """What a caller hears of these items, a line a piece."""
-    for item in items:
-        for piece in Prompts(texts()).pieces(item, lang, TODAY):
-            match piece:
-                case Spoken(text, _):
-                    yield f"phone: {text}"
-                case Tone(name):
-                    yield f"phone: ({name})"
-                case Voice(key):
-                    yield f"phone: (voice {key.rpartition('/')[2]})"
-
-
-class Story:
-    """Plays a transcript: its caller's and door's lines go into the walk, the phone's lines come out."""
+class Story(Rehearsal):
+    """Plays a transcript: its caller's, house's and door's lines go into the walk, the phone's lines come out."""
 
     def __init__(self) -> None:
-        self.walk = Walk("main")
-        self.lines: list[str] = []
+        super().__init__(menus(), Prompts(texts()), TODAY, Walk("main"))
 
     def tell(self, line: str) -> None:
-        """One line of the caller or the door."""
-        self.lines.append(line)
+        """One line of the caller, the house or the door."""
         who, _, what = line.partition(": ")
         words = what.split()
+        if (who, *words[:1]) == ("call", "is"):  # the call's circumstances, before it begins
+            self.walk = replace(self.walk, **_circumstances(words[1:]))
+            self.lines.append(line)
+            return
+        self.lines.append(line)
         interrupted = words[-1:] == ["…"]  # the next line comes while the phone still speaks
-        for event in self._events(who, words[:-1] if interrupted else words):
-            self._move(event)
-        while self.walk.phase in (Phase.SAID, Phase.BEEP) and not interrupted:
-            self._move(steps.PlayedOut())
+        self.happens(self._events(who, words[:-1] if interrupted else words), interrupted)
 
     def _events(self, who: str, words: list[str]) -> Iterator[steps.Event]:
         match (who, *words):
@@ -81,34 +70,36 @@ class Story:
                 yield steps.Recorded(rest[-1] if rest else "key", float(seconds), "/spool/message.wav")
             case ("caller", "hangs", "up"):
                 yield steps.Ended("caller")
+            case ("house", "answers"):
+                yield steps.Connected()
+            case ("house", "parts", way):
+                yield steps.Parted(way)
+            case ("house", "place", place, *rest):
+                yield steps.Place(int(place), int(rest[0]) if rest else None)
             case ("door", "took", code, pin):
                 yield steps.Taken(code, pin, "water", {"unit": "ادارهٔ آب"})
             case ("door", "failed", why):
                 yield steps.Failed(why)
+            case ("door", "done"):
+                yield steps.Done()
+            case ("door", "found", "codes", *codes):
+                items = [steps.Item("ivr.mine", {"n": n, "kind": "شکایت"}) for n in range(1, len(codes) + 1)]
+                yield steps.Found("found", {"codes": codes}, items)
+            case ("door", "found", "prompt", text, lang):
+                yield steps.Found("found", {"text": text, "lang": lang})
             case ("door", "found", way, *words):
                 items = (steps.Item(words=" ".join(words)),) if words else ()
                 yield steps.Found(way, {"unit": "water"} if way == "found" and not words else {}, items)
             case other:
                 raise AssertionError(f"no such line: {other}")
 
-    def _move(self, event: steps.Event) -> None:
-        self.walk, deeds = step(menus(), self.walk, event)
-        for deed in deeds:
-            self.lines += self._shown(deed)
 
-    def _shown(self, deed: steps.Deed) -> Iterator[str]:
-        match deed:
-            case steps.Say(items, _, lang):
-                yield from heard(items, lang)
-            case steps.Record(most, silence, _):
-                yield f"phone: records up to {most:g} s, {silence:g} s of quiet"
-            case steps.Look(what, _, pin):
-                yield f"phone: looks for {what}{' with a PIN' if pin else ''}"
-            case steps.Take(act, kind, path, seconds, unit):
-                words = (kind, unit, f"{seconds:g} s" if path else "no voice")
-                yield f"phone: hands over {act} ({', '.join(word for word in words if word)})"
-            case steps.Hangup():
-                yield "phone: hangs up"
+def _circumstances(words: list[str]) -> dict[str, Any]:
+    """`in staff`, `closed`, `holiday`, `full`, `incident`."""
+    known: dict[str, Any] = {"open": "closed" not in words, "holiday": "holiday" in words, "full": "full" in words}
+    if "incident" in words:
+        known["notice"] = {"fa": "آبِ منطقهٔ سه تا ساعت ۱۸ قطع است.", "en": "Water is off in district 3 until 18:00."}
+    return {**known, "tree": words[words.index("in") + 1]} if "in" in words else known
 
 
 def retell(transcript: str) -> list[str]:

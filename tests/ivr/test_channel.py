@@ -235,7 +235,7 @@ async def test_a_taken_port_is_named(opened, reactor, tmp_path):
         ({"bind": ["tls:0.0.0.0:5061"]}, "bad-value"),
         ({"rtp": "many"}, "bad-value"),
         ({"peer": [{"name": "x", "allow": ["here"]}]}, "bad-value"),
-        ({"numbers": {"1888": "missed"}}, "unknown-menu"),
+        ({"numbers": {"1888": "moon"}}, "unknown-menu"),
         ({"colour": 1}, "unknown-key"),
     ],
 )

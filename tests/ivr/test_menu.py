@@ -47,7 +47,7 @@ CASES = {
     "a key leads nowhere": (CHOICE + 'key.1 = "end"\nkey.2 = "gone"' + END, [("unknown-target", 6)]),
     "else leads nowhere": (CHOICE.replace('"end"', '"gone"') + 'key.1 = "end"' + END, [("unknown-target", 4)]),
     "no such verb": ('start = "a"\n[menu.a]\ndo = "dance"\n', [("unknown-do", 3)]),
-    "a verb of later": ('start = "a"\n[menu.a]\ndo = "queue"\n', [("later", 3)]),
+    "a verb of later": ('start = "a"\n[menu.a]\ndo = "report"\n', [("later", 3)]),
     "no verb": ('start = "a"\n[menu.a]\nsay = "ivr.a"\n', [("unknown-do", 2)]),
     "a word that means nothing": (CHOICE + 'key.1 = "end"\ncolour = "red"' + END, [("unknown-key", 6)]),
     "a key no telephone has": (CHOICE + 'key.1 = "end"\nkey.12 = "end"' + END, [("unknown-key", 6)]),

@@ -105,7 +105,7 @@ def test_every_day_of_a_year_is_read_with_its_month():
 
 
 def pieces(item: Item, lang: str = "fa", folder: str | None = None):
-    return Prompts(texts(), folder).pieces(item, lang, TODAY)
+    return Prompts(texts(), [folder] if folder else []).pieces(item, lang, TODAY)
 
 
 def test_latin_words_in_a_persian_answer_go_to_the_english_voice():
@@ -146,7 +146,8 @@ def test_a_long_answer_is_cut_into_pieces_the_voice_can_take():
 def test_every_shipped_sentence_is_spoken_without_digits():
     facts = {
         "code": "72940518364", "pin": "0907", "seconds": 31, "unit": "ادارهٔ آب منطقهٔ ۳", "at": 1790000000000,
-        "due_at": 1790000000000, "answered_at": 1790000000000,
+        "due_at": 1790000000000, "answered_at": 1790000000000, "n": 2, "kind": "شکایت", "place": 3, "minutes": 12,
+        "hours": "شنبه تا چهارشنبه ۷ تا ۱۴:۳۰", "phone": "۰۲۴-۳۳۰۰۰۲۳۰",
     }  # fmt: skip
     for lang in ("fa", "en"):
         for key in sorted(texts().keys()):

@@ -9,7 +9,24 @@ from hypothesis import strategies as st
 
 from ivr import steps
 from ivr.stand import AHEAD, Phase, Walk
-from ivr.steps import Ended, Failed, Found, Hush, Key, Quiet, Recorded, Say, Started, Take, Taken, Wait
+from ivr.steps import (
+    Connected,
+    Done,
+    Ended,
+    Failed,
+    Found,
+    Hush,
+    Key,
+    Parted,
+    Place,
+    Quiet,
+    Recorded,
+    Say,
+    Started,
+    Take,
+    Taken,
+    Wait,
+)
 from ivr.steps import PlayedOut as Heard
 from ivr.walk import step
 from tests.ivr.site import CODE, menus
@@ -25,10 +42,10 @@ recordings = st.builds(
 founds = st.builds(
     Found,
     st.sampled_from(["found", "none", "locked", "busy", "waiting", "unproven"]),
-    st.sampled_from([{}, {"unit": "water"}]),
+    st.sampled_from([{}, {"unit": "water"}, {"codes": [CODE]}, {"text": "ivr.wrong", "lang": "fa"}]),
     st.sampled_from([(), (steps.Item(words="پاسخ"),)]),
 )
-failures = st.builds(Failed, st.sampled_from(["busy", "disk", "state", "refused", "locked", "??"]))
+failures = st.builds(Failed, st.sampled_from(["busy", "disk", "state", "refused", "locked", "no_mobile", "??"]))
 events = st.one_of(
     keys,
     keys,
@@ -38,6 +55,7 @@ events = st.one_of(
     recordings,
     founds,
     failures,
+    st.sampled_from([Done(), Connected(), Place(2, 3), Place(1), Parted("served"), Parted("away"), Parted("?")]),
     st.just(Taken(CODE, "0907", "water", {"unit": "ادارهٔ آب"})),
 )
 
@@ -65,6 +83,10 @@ def settle(walk: Walk, limit: int = 200):
             Phase.RECORDING: Recorded("silence", 0.0, ""),
             Phase.LOOKING: Found("none"),
             Phase.TAKING: Taken(CODE, "0907", "water", {"unit": "آب"}),
+            Phase.READING: Heard(),
+            Phase.DOING: Done(),
+            Phase.QUEUED: Parted("closed"),
+            Phase.TALKING: Parted("served"),
         }[walk.phase]
         walk, deeds = step(menus(), walk, event)
         done += deeds
@@ -144,7 +166,7 @@ def test_a_unit_chosen_for_one_message_does_not_stick_to_the_next():
     walk, deeds = play([*first, Heard(), Recorded("key", 5, "/a"), Key("3")])
     assert deeds[-1].unit == "water"
     walk = replace(walk, phase=Phase.ASKED, node="main", spool=None)
-    _, deeds = play([Key("2"), Key("0"), Heard(), Recorded("key", 5, "/b"), Key("3")], walk)
+    _, deeds = play([*map(Key, "210"), Heard(), Recorded("key", 5, "/b"), Key("3")], walk)
     assert (deeds[-1].unit, deeds[-1].kind, deeds[-1].step) == (None, "suggestion", 2)
 
 

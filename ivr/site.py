@@ -1,0 +1,82 @@
+"""What the administrator wrote of the phone: lines, menus, texts and recorded prompts, read and checked together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config import shape
+from config.faults import Fault, Faults
+from config.positions import Document, Where
+from core.channels import Gear
+from ivr import menu, missed
+from ivr.menu import Menus
+from ivr.settings import Line
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Lines and menus without a fault."""
+
+    lines: Mapping[str, Line]
+    menus: Menus
+    langs: tuple[str, ...]
+
+
+def read_site(gear: Gear) -> Site:
+    """Lines and menus, checked. Raises config.Faults with every fault."""
+    texts: Mapping[str, Mapping[str, str]] = gear.extra.get("texts") or gear.say.words  # type: ignore[attr-defined]
+    where: Where = gear.extra.get("where") or Where(Document("lines.toml", gear.lines))
+    lines = _lines(gear.lines, where)
+    spoken = recorded(prompt_folders(gear))
+    menus = menu.read(menu_files(gear.extra), texts, gear.extra.get("units"), recorded=spoken)
+    if not isinstance(menus, Menus):
+        raise Faults(menus)
+    faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
+    if faults:
+        raise Faults(faults)
+    return Site(lines, menus, tuple(texts))
+
+
+def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
+    """The menu files: given as they are, or read from `menus_folder`."""
+    if "menus" in extra:
+        found: Mapping[str, str] = extra["menus"]
+        return found
+    folder = Path(extra["menus_folder"])
+    return {f"menus/{path.name}": path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
+
+
+def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
+    if tables and all(isinstance(line, Line) for line in tables.values()):
+        return dict(tables)
+    faults: list[Fault] = []
+    lines = shape.gather_each(Line, tables.get("line", {}), where / "line", faults)
+    if faults:
+        raise Faults(faults)
+    return lines
+
+
+def _numbers(name: str, line: Line, menus: Menus, where: Where) -> list[Fault]:
+    """A dialled number must lead to a menu that is there."""
+    place = where / "line" / name / "numbers"
+    known = ", ".join(sorted(menus.trees))
+    return [
+        (place / number).fault("unknown-menu", f"{number} = {tree!r}; there are menus {known}")
+        for number, tree in line.numbers.items()
+        if tree not in menus.trees and tree != missed.MENU
+    ]
+
+
+def recorded(folders: Sequence[str | Path]) -> Callable[[str, str], bool]:
+    """Which sentences a person has spoken."""
+    places = [Path(folder) for folder in folders]
+    return lambda key, lang: any((folder / lang / f"{key}.wav").is_file() for folder in places)
+
+
+def prompt_folders(gear: Gear) -> list[str | Path]:
+    """Where recorded prompts lie: those of the phone first, then the site's."""
+    given = gear.extra.get("prompts")
+    return [Path(gear.folder) / "prompts", *([given] if given else [])]
