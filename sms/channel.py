@@ -79,6 +79,7 @@ class Sms:
         self._pollers: list[asyncio.Task[None]] = []
         self._door: Door | None = None
         self.reactor: Any = gear.reactor
+        self.folder = gear.folder
         self.clock: Clock = gear.clock or SystemClock()
         self._judging = asyncio.Lock()
         self._judged: OrderedDict[str, bool] = OrderedDict()
@@ -161,14 +162,15 @@ class Sms:
 
     async def _unreadable(self, line: str, request: RawRequest, why: str) -> RawReply:
         """The right secret but no sense in it: kept raw, a ticket for the desk, acknowledged."""
-        whole = repr(sorted(request.query.items())).encode() + b"\n" + request.body
-        ref = f"unreadable:{line}:{hashlib.sha256(whole).hexdigest()[:32]}"
-        message = Inbound("sms", ref, line=line, raw=whole, unreadable=True, quiet=True, defects=(why,))
         try:
-            await self._desk().take(message)
+            await self._keep_raw(line, repr(sorted(request.query.items())).encode() + b"\n" + request.body, why)
         except Busy as busy:
             return RawReply(503, b"", {"Retry-After": str(max(1, round(busy.after)))})
         return RawReply(200)
+
+    async def _keep_raw(self, line: str, whole: bytes, why: str) -> None:
+        ref = f"unreadable:{line}:{hashlib.sha256(whole).hexdigest()[:32]}"
+        await self._desk().take(Inbound("sms", ref, line=line, raw=whole, unreadable=True, quiet=True, defects=(why,)))
 
     async def _one(self, name: str, line: LineSettings, provider: str, item: Arrival | Report) -> None:
         if isinstance(item, Arrival):
@@ -197,6 +199,9 @@ class Sms:
         if isinstance(item, base.Part):
             item = Arrival(item.id, item.sender, item.to, item.data.decode("utf-16-be", "replace"), item.at)
         name, line = self._line_of(provider, item.to)
+        if item.raw is not None:
+            await self._keep_raw(name, item.raw, ", ".join(item.defects))
+            return
         await self._arrived(name, line, provider, item)
 
     async def reported(self, report: Report) -> None:
@@ -327,6 +332,7 @@ class Sink:
         self._channel, self._provider = channel, provider
         self.reactor = channel.reactor
         self.clock = channel.clock
+        self.folder = channel.folder
 
     async def arrived(self, item: Arrival | base.Part) -> None:
         await self._channel.heard(self._provider, item)

@@ -120,6 +120,7 @@ class Arrival:
     text: str
     at: int | None = None  #: ms UTC
     defects: Sequence[str] = ()
+    raw: bytes | None = None  #: set when it could not be read: kept as it came, a ticket for the desk
 
 
 class Coding(StrEnum):
@@ -221,6 +222,11 @@ class Sink(Protocol):
     @property
     def clock(self) -> Clock:
         """Wall clock and monotonic one."""
+        ...
+
+    @property
+    def folder(self) -> str:
+        """The channel's folder on disk, for what a provider must know again after a restart."""
         ...
 
     async def arrived(self, item: Arrival | Part) -> None:

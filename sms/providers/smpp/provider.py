@@ -1,0 +1,351 @@
+"""SMPP as a provider: texts into the window and out of it, receipts and texts of citizens in.
+
+Nothing can be looked up here: what was in the window when a connection was lost stays in doubt and is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import Busy
+from sms import alphabet
+from sms.providers import base
+from sms.providers.base import Accepted, Arrival, Caps, Health, LineState, Outcome, Part, Plain, Rejected, Sink, Text
+from sms.providers.smpp import longtext, report, status
+from sms.providers.smpp.book import Book
+from sms.providers.smpp.events import Came
+from sms.providers.smpp.link import Link
+from sms.providers.smpp.pdu import Data, Message
+from sms.providers.smpp.sending import BULK, Job, Queue, Sending, again, late
+from sms.providers.smpp.session import Mode, Pace
+from sms.providers.smpp.settings import Settings
+from sms.providers.smpp.status import Kind
+
+log = logging.getLogger("pasokh.sms.smpp")
+
+SWEEP = 0.5  # seconds between looks at what waits
+
+
+class Smpp(Plain):
+    """One account: one connection, or one to send and one to receive."""
+
+    caps = Caps(max_batch=1, max_chars=900)
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self._settings = settings
+        self._kinds = settings.kinds()
+        self._pace = Pace(settings.rate)
+        self._queue = Queue()
+        self._jobs: dict[tuple[Link, int], Job] = {}
+        self._bulk = 0  # of those, of notices and surveys
+        self._links: list[Link] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._runs: list[asyncio.Task[None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._ref = random.randrange(0x10000)
+        self._sink: Sink | None = None
+        self._book = Book(None, 0)
+        self._stopping = False
+        self._quiet = asyncio.Event()  # set when a part is answered or something has been kept
+
+    # ------------------------------------------------------------ life
+
+    async def start(self, sink: Sink) -> None:
+        """Read the password and begin to connect. Raises OSError naming the file."""
+        self._sink = sink
+        password = (await asyncio.to_thread(Path(self._settings.password_file).read_text)).strip()
+        self._book = await asyncio.to_thread(Book, self._path(sink), sink.clock.now())
+        modes = [Mode.TX, Mode.RX] if self._settings.bind == "tx+rx" else [Mode(self._settings.bind)]
+        self._links = [Link(self._settings, mode, password, sink.reactor, self) for mode in modes]
+        self._runs = [asyncio.create_task(link.run(), name=f"smpp {self.name}") for link in self._links]
+        self._sweep()
+
+    def _path(self, sink: Sink) -> Path | None:
+        return Path(sink.folder) / f"{self.name}.receipts" if sink.folder else None
+
+    async def stop(self, drain: float) -> None:
+        """Queued texts go back unsent, the window gets `drain` seconds for its answers, then goodbye."""
+        self._stopping = True
+        ends = time.monotonic() + drain
+        for sending in self._queue.empty():
+            sending.refused(base.ProviderDown("stopping"))
+        await self._settled(ends)
+        await asyncio.gather(*(link.stop(max(0.0, ends - time.monotonic())) for link in self._links))
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in [*self._runs, *self._tasks]:
+            task.cancel()
+        await asyncio.gather(*self._runs, *self._tasks, return_exceptions=True)
+        self._book.close()
+
+    async def _settled(self, ends: float) -> None:
+        """Wait until nothing is in the window and nothing is being kept, at most till `ends`."""
+        while (self._jobs or self._tasks) and (left := ends - time.monotonic()) > 0:
+            self._quiet.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), left)
+
+    def health(self) -> Health:
+        """Up while something is bound that sends, or receives where nothing is to be sent."""
+        facts = {
+            "bound": sum(link.up for link in self._links),
+            "window": len(self._jobs),
+            "queued": len(self._queue),
+            "strays": sum(link.session.strays for link in self._links if link.session is not None),
+        }
+        down = [link for link in self._links if not link.up]
+        if not down:
+            return Health(base.Link.UP, "slowed" if self._pace.slowed else "", facts)
+        return Health(base.Link.DOWN if down[0].why else base.Link.STARTING, down[0].why, facts)
+
+    # ------------------------------------------------------------ out
+
+    async def send(self, batch: Sequence[Text]) -> Sequence[Outcome]:
+        """Each part in its turn; returns when every part is answered, refused or in doubt."""
+        return await asyncio.gather(*(self._send(text) for text in batch))
+
+    async def _send(self, text: Text) -> Outcome:
+        if self._settings.bind == "rx":
+            return Rejected(base.AuthOrConfig("this account only receives"))
+        if self._stopping:
+            return Rejected(base.ProviderDown("stopping"))
+        self._ref = (self._ref + 1) & 0xFFFF
+        try:
+            concat = longtext.Concat(self._settings.concat)
+            found = longtext.pieces(text.text, self._settings.coding, concat, self._ref)
+        except ValueError as fault:
+            return Rejected(base.BadContent(str(fault)))
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.put(Sending(text, found, time.monotonic(), lambda s, o: self._over(s, o, done)))
+        self._pump()
+        return await done
+
+    def _over(self, sending: Sending, outcome: Outcome | None, done: asyncio.Future[Outcome]) -> None:
+        if outcome is None:
+            ref, early = self._book.accepted(sending.ids, sending.text.to, self._clock())
+            outcome = Accepted(ref, len(sending.pieces))
+            for each in early:
+                self._spawn(self._told(each))
+        if not done.done():
+            done.set_result(outcome)
+
+    def _pump(self) -> None:
+        """Fill the windows."""
+        used: set[Link] = set()
+        while self._queue and (link := self._free()) is not None:
+            job = self._next()
+            if job is None:
+                break
+            self._put(link, job)
+            used.add(link)
+        for link in used:
+            link.flush()
+
+    def _free(self) -> Link | None:
+        return max((link for link in self._links if link.room > 0), key=lambda link: link.room, default=None)
+
+    def _next(self) -> Job | None:
+        """The next part that may go now."""
+        now = time.monotonic()
+        if now < self._pace.next_at():
+            self._look_at(self._pace.next_at())
+            return None
+        job = self._queue.next(now, self._bulk < max(1, self._settings.window // 2))
+        if job is not None:
+            self._pace.take(now)
+        return job
+
+    def _put(self, link: Link, job: Job) -> None:
+        piece, text = job.piece, job.sending.text
+        try:
+            seq = link.submit(self._message(text, piece), piece.tlvs)
+        except (ValueError, UnicodeEncodeError):
+            job.sending.refused(base.Bug("a field does not fit"))
+            return
+        self._jobs[link, seq] = job
+        self._bulk += job.sending.lane == BULK
+
+    def _message(self, text: Text, piece: longtext.Piece) -> Message:
+        chosen = self._settings
+        ton, npi = _kind_of(text.line)
+        return Message(
+            service_type=chosen.service_type,
+            source_ton=ton if chosen.source_ton is None else chosen.source_ton,
+            source_npi=npi if chosen.source_npi is None else chosen.source_npi,
+            source=text.line.removeprefix("+"),
+            dest_ton=chosen.dest_ton,
+            dest_npi=chosen.dest_npi,
+            dest=chosen.number_format + text.to.removeprefix("+98") if text.to.startswith("+98") else text.to[1:],
+            esm_class=piece.esm_class,
+            validity=_validity(text.not_after, self._clock()),
+            registered=report.WANTED if chosen.receipts else 0,
+            coding=piece.coding,
+            text=piece.text,
+        )
+
+    def _sweep(self) -> None:
+        """What waits too long goes back unsent."""
+        self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
+        bound = any(link.up and link.mode is not Mode.RX for link in self._links)
+        for sending in list(self._queue.overdue(time.monotonic(), bound)):
+            sending.refused(late(bound))
+        self._pump()
+
+    def _look_at(self, when: float) -> None:
+        if self._timer is not None and self._timer.when() > asyncio.get_running_loop().time() + when - time.monotonic():
+            asyncio.get_running_loop().call_later(max(0.001, when - time.monotonic()), self._pump)
+
+    # ------------------------------------------------------------ what a link tells
+
+    def bound(self, link: Link) -> None:
+        log.info("SMPP bound", extra={"provider": self.name, "mode": link.mode})
+        self._state(LineState.UP)
+        self._pump()
+
+    def ended(self, link: Link, why: str, told: int) -> None:
+        paused = told and status.kind(told, self._kinds) is Kind.PAUSE
+        self._state(LineState.PAUSED if paused else LineState.DOWN, why)
+
+    def answered(self, link: Link, seq: int, told: int, id_: str) -> None:
+        job = self._taken(link, seq)
+        if told == status.OK:
+            job.sending.accepted(job.index, id_)
+        else:
+            self._refused(job, told)
+        self._pump()
+
+    def doubtful(self, link: Link, seq: int, why: str) -> None:
+        self._taken(link, seq).sending.doubted(why)
+
+    def _taken(self, link: Link, seq: int) -> Job:
+        job = self._jobs.pop((link, seq))
+        self._bulk -= job.sending.lane == BULK
+        self._quiet.set()
+        return job
+
+    def _refused(self, job: Job, told: int) -> None:
+        now = time.monotonic()
+        kind = status.kind(told, self._kinds)
+        if kind is Kind.SLOW:
+            self._pace.slow(now)
+            self._state(LineState.SLOW, "throttled")
+        elif kind is Kind.PAUSE:
+            self._state(LineState.PAUSED, "account or line")
+        if self._stopping or not again(job, told, self._kinds, now, self._queue):
+            job.sending.refused(status.error(told, self._kinds))
+
+    # ------------------------------------------------------------ in
+
+    def came(self, link: Link, came: Came) -> None:
+        self._spawn(self._take(link, came))
+
+    async def _take(self, link: Link, came: Came) -> None:
+        """Answered after commit only: 0, or what makes the peer send it again."""
+        try:
+            await self._kept(came)
+            told = status.OK
+        except Busy:
+            told = status.TRY_AGAIN
+        except Exception:
+            log.exception("a text could not be kept", extra={"provider": self.name})
+            told = status.SYSTEM_ERROR
+        link.answer(came.seq, told)
+
+    async def _kept(self, came: Came) -> None:
+        if came.pdu is None:
+            await self._unreadable(came.raw, came.fault)
+            return
+        receipt = report.read(came.pdu)
+        if receipt is None:
+            await self._text(came)
+        elif receipt.id:
+            told = self._book.received(receipt, self._clock())
+            if told is not None:
+                await self._told(told)
+        else:
+            log.warning("a receipt names no text", extra={"provider": self.name})
+
+    async def _text(self, came: Came) -> None:
+        pdu = came.pdu
+        assert pdu is not None
+        assert isinstance(pdu.body, Message | Data)
+        body, coding = pdu.body, alphabet.coding(pdu.body.coding, self._settings.coding)
+        try:
+            octets, place = longtext.content(pdu)
+        except ValueError as fault:
+            await self._unreadable(came.raw, str(fault))
+            return
+        sender = _written(body.source_ton, body.source)
+        if place is not None:
+            numbers = (place.ref, place.width, place.total, place.number)
+            await self._arrived(Part(None, sender, body.dest, *numbers, octets, coding))
+            return
+        words, defects = alphabet.text(octets, coding)
+        if octets and not words:
+            await self._unreadable(came.raw, "octets of no alphabet", sender, body.dest)
+            return
+        await self._arrived(Arrival(None, sender, body.dest, words, defects=defects))
+
+    async def _unreadable(self, raw: bytes, why: str, sender: str = "", to: str = "") -> None:
+        """Kept as it came, a ticket for the desk."""
+        await self._arrived(Arrival(None, sender, to, "", defects=(why,), raw=raw))
+
+    async def _arrived(self, item: Arrival | Part) -> None:
+        assert self._sink is not None
+        await self._sink.arrived(item)
+
+    async def _told(self, told: base.Report) -> None:
+        assert self._sink is not None
+        await self._sink.reported(told)
+
+    # ------------------------------------------------------------ small
+
+    def _state(self, state: LineState, why: str = "") -> None:
+        if self._sink is not None:
+            self._sink.line_state("", state, why)
+
+    def _clock(self) -> int:
+        return self._sink.clock.now() if self._sink is not None else 0
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._kept_one)
+
+    def _kept_one(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._quiet.set()
+
+
+def _kind_of(line: str) -> tuple[int, int]:
+    """Type and plan of a sender: a name, an international number, or a short code (s 5.2.5, 5.2.6)."""
+    if line.startswith("+"):
+        return 1, 1
+    return (3, 0) if line.isdecimal() else (5, 0)
+
+
+def _written(ton: int, number: str) -> str:
+    return f"+{number}" if ton == 1 and number.isdecimal() and not number.startswith("0") else number
+
+
+def _validity(not_after: int | None, now: int) -> str:
+    """Seconds left as the relative format (s 7.1.1.2), at most what its fields hold; '' = the peer's own."""
+    if not_after is None:
+        return ""
+    left = min(max(60, (not_after - now) // 1000), 98 * 86400)
+    days, rest = divmod(left, 86400)
+    months, days = divmod(days, 30)
+    return f"00{months:02}{days:02}{rest // 3600:02}{rest // 60 % 60:02}{rest % 60:02}000R"
+
+
+def make(name: str, settings: Settings) -> Smpp:
+    """What `kind = "smpp"` in lines.toml stands for."""
+    return Smpp(name, settings)
