@@ -18,10 +18,12 @@ from ivr.leg import FRAME
 ROWS, COLUMNS = (697, 770, 852, 941), (1209, 1336, 1477, 1633)  # Hz
 KEYS = "123A456B789C*0#D"
 ON, OFF = 2, 2  # frames
-LEAST = 16.0  # mean square of a sample: about -54 dBm0, under any telephone's tones
+LEAST = 50.0**2  # mean square of a sample: about -53 dBm0, under any telephone's tones
 TWIST = (10**-0.8, 10**0.4)  # high tone over low tone: -8 to +4 dB
 RUNNER_UP = 10**0.6  # the best of four over the next: 6 dB
-SHARE = 0.80  # of the frame's energy is in the two tones; speech has more beside them
+SHARE = (
+    0.5  # of the frame's energy is in the two tones, 1.5 % beside their frequencies too; speech has more beside them
+)
 
 _AT = np.arange(FRAME)
 
