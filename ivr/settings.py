@@ -5,8 +5,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
 
+from config.faults import Fault
+from config.positions import Where
 from config.shape import Bad, Match, Range
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -29,8 +32,12 @@ def host(text: str) -> None:
 
 
 Cidr = Annotated[str, network]
-Bind = Annotated[str, Match(r"udp:(\[[0-9A-Fa-f:.]+\]|[0-9.]+):[0-9]{1,5}", "udp:ADDRESS:PORT")]
+ADDRESS = r"(\[[0-9A-Fa-f:.]+\]|[0-9.]+)"
+Bind = Annotated[str, Match(rf"(udp|tcp|tls):{ADDRESS}:[0-9]{{1,5}}", "udp:ADDRESS:PORT, tcp:… or tls:…")]
+Address = Annotated[str, Match(rf"{ADDRESS}(:[0-9]{{1,5}})?", "an address such as 192.0.2.1 or 192.0.2.1:5060")]
 Ports = Annotated[str, Match(r"0|[0-9]{4,5}-[0-9]{4,5}", "a range of ports such as 20000-20999, or 0 for any")]
+Transport = Literal["udp", "tcp", "tls"]
+Name = Annotated[str, Match(r"[A-Za-z0-9.!%*_+`'~-]{1,80}", "letters, digits and .-_ only")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +47,53 @@ class Peer:
     name: str
     allow: tuple[Cidr, ...] = ()  #: networks it may speak from, as CIDR; everyone else meets silence
     asserts_identity: bool = False  #: its P-Asserted-Identity is proof of the caller's number
-    user: str | None = None  #: for calls out, when it challenges us
-    password_file: str | None = None
+    user: Name | None = None  #: for its challenges, and what is registered
+    password_file: str | None = None  #: its first line is the password
+    transport: Transport | None = None  #: it speaks by this alone; None = by any, and is spoken to by UDP
+    address: Address | None = None  #: where it is registered with, dialled and asked every 30 s whether it lives
+    domain: Name | None = None  #: what stands behind the @; None = its address
+    register: bool = False  #: be registered there as `user`
+    dial: bool = False  #: calls of ours may go by it
+    nat: bool = False  #: its sound comes from elsewhere than it says
+    behind_pbx: bool = False  #: callers come by the office's own exchange, which keeps their numbers
+    ca_file: str | None = None  #: whom its TLS certificate must be signed by; None = the system's authorities
 
     def networks(self) -> list[Network]:
-        """Raises ValueError on what is no network."""
-        return [ipaddress.ip_network(text, strict=False) for text in self.allow]
+        """Where it may speak from: `allow`, and its own address. Raises ValueError on what is no network."""
+        far = self.far()
+        return [ipaddress.ip_network(text, strict=False) for text in (*self.allow, *([far[0]] if far else []))]
+
+    @property
+    def home(self) -> str:
+        """Its domain in URIs."""
+        return self.domain or (self.address or "").rpartition(":")[0] or self.address or self.name
+
+    def far(self) -> tuple[str, int, Transport] | None:
+        """Host, port and transport of `address`."""
+        if self.address is None:
+            return None
+        transport = self.transport or "udp"
+        bare, _, port = self.address.rpartition(":") if not self.address.endswith("]") else (self.address, "", "")
+        if not bare:
+            bare, port = self.address, ""
+        return bare.strip("[]"), int(port or (5061 if transport == "tls" else 5060)), transport
+
+    def password(self) -> str | None:
+        """The first line of `password_file`. Raises OSError naming it."""
+        if self.password_file is None:
+            return None
+        try:
+            return Path(self.password_file).read_text(encoding="utf-8").split("\n")[0].rstrip("\r")
+        except (OSError, ValueError) as fault:
+            raise OSError(f"peer {self.name}: password_file {self.password_file} cannot be read: {fault}") from None
+
+
+class Binding(NamedTuple):
+    """One socket that a line listens on."""
+
+    transport: str
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +101,9 @@ class Line:
     """One SIP line of ours."""
 
     kind: Literal["sip"] = "sip"
-    bind: Annotated[tuple[Bind, ...], Range(1, 1)] = ("udp:0.0.0.0:5060",)
+    bind: Annotated[tuple[Bind, ...], Range(1, 8)] = ("udp:0.0.0.0:5060",)
+    cert: str | None = None  #: PEM file with the certificate (and chain) of tls
+    key: str | None = None  #: PEM file with its key
     public_address: Annotated[str, host] | None = (
         None  #: what SDP and Contact name; None = the address the peer reached us at
     )
@@ -68,13 +118,13 @@ class Line:
     numbers: Mapping[str, str] = field(default_factory=lambda: {"*": "main"})  #: dialled number → menu; * = any
     peer: tuple[Peer, ...] = ()
 
+    def bindings(self) -> list[Binding]:
+        """Every socket to open."""
+        return [_binding(text) for text in self.bind]
+
     def address(self) -> tuple[str, int]:
-        """Host and port of the UDP binding. Raises ValueError on anything else than `udp:HOST:PORT`."""
-        kind, _, rest = self.bind[0].partition(":")
-        host, _, port = rest.rpartition(":")
-        if kind != "udp" or not host or not port.isdigit():
-            raise ValueError(f"bind: {self.bind[0]!r} is not udp:HOST:PORT")
-        return host.strip("[]"), int(port)
+        """Host and port of the first binding: where the media plane listens too."""
+        return self.bindings()[0][1:]
 
     def rtp_range(self) -> tuple[int, int]:
         """First and last port for `Plane`; (0, 0) = any free ones."""
@@ -84,3 +134,40 @@ class Line:
     def menu(self, dialled: str) -> str | None:
         """The menu for a dialled number; None = not one of ours (404)."""
         return self.numbers.get(dialled) or self.numbers.get("*")
+
+    def faults(self, where: Where) -> list[Fault]:
+        """What fits the types but not each other; `where` is the line's table."""
+        found = [fault for n, peer in enumerate(self.peer) for fault in _peer_faults(self, peer, where / "peer" / n)]
+        names = [peer.name for peer in self.peer]
+        found += [
+            (where / "peer" / n / "name").fault("peer-twice", f"there is a peer {name!r} already; name it otherwise")
+            for n, name in enumerate(names) if name in names[:n]
+        ]  # fmt: skip
+        if any(text.startswith("tls:") for text in self.bind) and not (self.cert and self.key):
+            found.append((where / "bind").fault("no-certificate", "tls needs cert = and key =, two PEM files"))
+        first, last = self.rtp_range()
+        if last > 65_535 or (first and last - first < 1):
+            found.append((where / "rtp").fault("bad-range", f"{self.rtp} holds no even port up to 65535"))
+        return found
+
+
+def _peer_faults(line: Line, peer: Peer, where: Where) -> list[Fault]:
+    found = []
+    if (peer.register or peer.dial) and peer.address is None:
+        found.append(where.fault("no-address", "register and dial need address = where it is"))
+    if peer.register and not peer.user:
+        found.append((where / "register").fault("no-user", "add user = the name to be registered"))
+    if peer.user and peer.address and not peer.password_file:
+        found.append((where / "user").fault("no-password", "add password_file = a file whose first line it is"))
+    if not peer.allow and not peer.address:
+        found.append(where.fault("no-source", "add allow = the networks it speaks from, or address"))
+    spoken = peer.transport or "udp"
+    if peer.address and not any(text.startswith(f"{spoken}:") for text in line.bind):
+        found.append((where / "address").fault("no-bind", f"it is spoken to by {spoken}, but bind has no {spoken}:"))
+    return found
+
+
+def _binding(text: str) -> Binding:
+    transport, _, rest = text.partition(":")
+    host, _, port = rest.rpartition(":")
+    return Binding(transport, host.strip("[]"), int(port))

@@ -54,6 +54,7 @@ def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
         return dict(tables)
     faults: list[Fault] = []
     lines = shape.gather_each(Line, tables.get("line", {}), where / "line", faults)
+    faults += [fault for name, line in lines.items() for fault in line.faults(where / "line" / name)]
     if faults:
         raise Faults(faults)
     return lines

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from dataclasses import dataclass
 
 from ivr.settings import Line, Network, Peer
+from ivr.sip.transaction import Peer as Address
 
-MAX_SOURCES = 1000  # buckets kept; sources beyond share the common bucket only
+MAX_SOURCES = 1000  # sources whose buckets are kept
+INVITES = 4  # INVITE packets read, of each new call that is allowed: repeats, holds, refusals
+PACKETS = 40  # packets read, of each new call that is allowed
+OTHERS, OTHERS_BURST = 10.0, 60.0  # OPTIONS, REGISTER, broken ones … answered, a second and at once
 
 
 class Bucket:
@@ -27,26 +32,62 @@ class Bucket:
 
 
 class Gate:
-    """The peers of a line and the new calls a second that it takes, from one source and in all."""
+    """The peers of a line, and how much one source may ask of it: new calls, other requests, packets at all."""
 
     def __init__(self, settings: Line, now: float) -> None:
         self._settings = settings
         self._peers: list[tuple[Network, Peer]] = [(net, peer) for peer in settings.peer for net in peer.networks()]
-        self._sources: dict[str, Bucket] = {}
+        self._sources: dict[str, _Source] = {}
         self._all = Bucket(settings.per_second, settings.burst, now)
 
-    def peer(self, host: str) -> Peer | None:
-        """The peer that `host` belongs to; None = a stranger, who meets silence."""
-        address = plain(host)
-        return next((peer for net, peer in self._peers if address in net), None)
+    def peer(self, source: Address) -> Peer | None:
+        """The peer that speaks from there; None = a stranger, who meets silence."""
+        address = plain(source.host)
+        return next((peer for net, peer in self._peers if address in net and _by(peer, source.transport)), None)
+
+    def dials(self, far: Address) -> bool:
+        """Whether calls of ours may go there at all."""
+        address = plain(far.host)
+        return any(peer.dial for net, peer in self._peers if address in net and _by(peer, far.transport))
 
     def admits(self, host: str, now: float) -> bool:
         """Take one new call of `host` from its bucket and from the common one."""
-        settings = self._settings
-        if host not in self._sources and len(self._sources) < MAX_SOURCES:
-            self._sources[host] = Bucket(settings.per_second, settings.burst, now)
-        own = self._sources.get(host)
-        return (own is None or own.take(now)) and self._all.take(now)
+        return self._source(host, now).calls.take(now) and self._all.take(now)
+
+    def hears(self, host: str, invite: bool, now: float) -> bool:
+        """Whether a packet of `host` is read at all: nobody keeps the line from others by sheer numbers."""
+        source = self._source(host, now)
+        return source.packets.take(now) and (not invite or source.invites.take(now))
+
+    def asks(self, host: str, now: float) -> bool:
+        """Whether a request of `host` outside any call, or a broken message, gets an answer: scanners do not."""
+        return self._source(host, now).others.take(now)
+
+    def _source(self, host: str, now: float) -> _Source:
+        found = self._sources.get(host)
+        if found is None:
+            if len(self._sources) >= MAX_SOURCES:  # the one that was new longest ago
+                del self._sources[next(iter(self._sources))]
+            rate, burst = self._settings.per_second, self._settings.burst
+            found = self._sources[host] = _Source(
+                calls=Bucket(rate, burst, now),
+                invites=Bucket(INVITES * rate, INVITES * burst, now),
+                others=Bucket(OTHERS, OTHERS_BURST, now),
+                packets=Bucket(PACKETS * rate, PACKETS * burst, now),
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    calls: Bucket
+    invites: Bucket
+    others: Bucket
+    packets: Bucket
+
+
+def _by(peer: Peer, transport: str) -> bool:
+    return peer.transport is None or peer.transport == transport
 
 
 def plain(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

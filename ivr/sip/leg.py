@@ -13,10 +13,13 @@ from ivr.leg import LegEvent, Run
 from ivr.media import messages as media
 from ivr.sip import message as sip
 from ivr.sip import sdp
+from ivr.sip import session as timers
 from ivr.sip.dialog import Dialog, State, Unacked
-from ivr.sip.message import Request
+from ivr.sip.message import Request, Response
+from ivr.sip.refresh import Refresh
 from ivr.sip.rules import ALLOW, NO_CODEC, Caller, Refusal, described, key_of
 from ivr.sip.sdp import Sdp, Unusable
+from ivr.sip.session import Session
 from ivr.sip.transaction import Key
 from ivr.sip.wire import Seat, Wire
 
@@ -41,10 +44,12 @@ class SipLeg:
         self.due: float | None = None  #: when `tick` wants to be called
         self.stats: media.Dropped | None = None  #: the plane's counts, once the call is over
         self._line = line
+        self._seat = seat
         self._ours = seat.ours
         self._most = most
         self._over_at: float | None = None
         self._agreed: Sdp | None = None
+        self._session = Session(timers.STANDS, True)
         self._added = False
         self._invite: tuple[Key, Request] | None = None
         self._plays = 0
@@ -55,6 +60,7 @@ class SipLeg:
         self._bye_owed = False
         self._keys_seen = False
         self._finished = False
+        self._refresh = Refresh(line, dialog, self._our_offer, self._their_answer, self._gone)
 
     # ---------------------------------------------------------------- for the call's runner
 
@@ -73,7 +79,8 @@ class SipLeg:
             self.dialog.move("accept")
             self._over_at = self._line.now() + self._most
             self._start(self._agreed)
-            self._accept(key, invite, self._agreed.body if self._agreed else sdp.offer(self._ours))
+            self._refresh.begin(invite, by_us=False)
+            self._accept(key, invite, self._agreed.body if self._agreed else sdp.offer(self._ours), self._session)
         return await asyncio.shield(self._acked)
 
     def play(self, runs: Sequence[Run]) -> int:
@@ -109,16 +116,24 @@ class SipLeg:
 
     # ---------------------------------------------------------------- for the line
 
-    def invited(self, key: Key, invite: Request, agreed: Sdp | None) -> None:
+    @property
+    def invite(self) -> Key | None:
+        """The transaction of the INVITE that made this leg."""
+        return self._invite[0] if self._invite else None
+
+    def invited(self, key: Key, invite: Request, agreed: Sdp | None, session: Session) -> None:
         """The INVITE that made this leg; `agreed` None when it came without an offer."""
         self._invite = (key, invite)
         self._agreed = agreed
+        self._session = session
         self._over_at = self._line.now() + self._most
         self._plan()
 
-    def connected(self, agreed: Sdp) -> None:
+    def connected(self, agreed: Sdp, answer: Response) -> None:
         """Our own INVITE was answered and the ACK is out."""
         self.dialog.move("accepted")
+        self._refresh.begin(answer, by_us=True)
+        self._refresh.agreed(timers.answered(answer))
         self._over_at = self._line.now() + self._most
         self._start(agreed)
         self._plan()
@@ -128,7 +143,7 @@ class SipLeg:
         """Our own INVITE was answered too late or in vain: BYE at once. The port stays with its attempt."""
         self.dialog.move("accepted")
         self.dialog.move("bye")
-        self._line.ask(self.dialog, "BYE")
+        self._line.ask(self.dialog, "BYE", lambda answer: None)
 
     def refuse(self, why: Refusal, ended: str = "us") -> None:
         if self._invite is not None and self.dialog.move("refuse"):
@@ -182,6 +197,8 @@ class SipLeg:
             self._line.reply(waiting.key, waiting.response)
         elif self._over_at is not None and now >= self._over_at and self._why is None:
             self.hang_up("too_long")
+        elif self._why is None and not self._refresh.tick(now):
+            self.hang_up("expired")
         self._plan()
 
     def on_event(self, event: media.Event) -> None:
@@ -202,51 +219,95 @@ class SipLeg:
 
     # ---------------------------------------------------------------- inside
 
-    def _accept(self, key: Key, invite: Request, body: bytes) -> None:
+    def _accept(self, key: Key, invite: Request, body: bytes, session: Session) -> None:
         more = (
             *(("record-route", value) for value in invite.all("record-route")),
             ("contact", self._line.contact(self.dialog.peer)),
             ("allow", ALLOW),
+            *timers.told(session),
             ("content-type", "application/sdp"),
         )
         response = sip.reply(invite, 200, more, body, self.dialog.local_tag)
         offered = not invite.body.strip()
         self.dialog.unacked = Unacked.begin(response, self._line.now(), key, offered)
+        self._refresh.agreed(session)
         self._line.reply(key, response)
         self._plan()
 
     def _again(self, key: Key, request: Request) -> None:
-        """A re-INVITE. While another waits for its ACK: 500 with a time to come back, RFC 3261 s 14.2."""
-        if self.dialog.unacked is not None or self._why is not None:
-            later = (("retry-after", str(random.randint(0, 10))),)
-            return self._answer(key, request, 500, later)
-        body = self._renewed(request)
-        if isinstance(body, Refusal):
-            return self._answer(key, request, body.status, body.more)
-        self.dialog.refresh(request)
-        return self._accept(key, request, body or sdp.offer(self._ours))
+        """A re-INVITE. While another waits for its ACK: 500 with a time to come back; ours is out: 491 (s 14.2)."""
+        renewed = self._renewed(key, request)
+        if renewed is not None:
+            body, session = renewed
+            self._accept(key, request, body or self._our_offer(), session)
 
     def _update(self, key: Key, request: Request) -> None:
-        body = self._renewed(request)
-        if isinstance(body, Refusal):
-            return self._answer(key, request, body.status, body.more)
-        self.dialog.refresh(request)
-        more = [("contact", self._line.contact(self.dialog.peer))]
+        renewed = self._renewed(key, request)
+        if renewed is None:
+            return
+        body, session = renewed
+        self._refresh.agreed(session)
+        more = [("contact", self._line.contact(self.dialog.peer)), *timers.told(session)]
         more += [("content-type", "application/sdp")] if body else []
-        self._line.reply(key, sip.reply(request, 200, more, body or b""))
+        self._line.reply(key, sip.reply(request, 200, more, body))
+        self._plan()
+
+    def _renewed(self, key: Key, request: Request) -> tuple[bytes, Session] | None:
+        """Time and media of a re-INVITE or UPDATE, put into effect, b"" without an offer; None when it was refused."""
+        session = timers.asked(request)
+        body = self._clash(request) or (session if isinstance(session, Refusal) else self._changed(request))
+        if isinstance(body, Refusal):
+            self._answer(key, request, body.status, body.more)
+            return None
+        assert isinstance(session, Session) and isinstance(body, bytes)
+        self.dialog.refresh(request)
+        return body, session
+
+    def _clash(self, request: Request) -> Refusal | None:
+        """Two offers at once, RFC 3261 s 14.2 and RFC 3311 s 5.2."""
+        offers = request.method == "INVITE" or bool(request.body.strip())
+        if offers and self._refresh.pending:
+            return Refusal(491)
+        if self._why is not None or (offers and self.dialog.unacked is not None):
+            return Refusal(500, (("retry-after", str(random.randint(0, 10))),))
         return None
 
-    def _renewed(self, request: Request) -> bytes | Refusal | None:
-        """The answer to a new offer inside the call, already put into effect; None when there was no offer."""
+    def _changed(self, request: Request) -> bytes | Refusal:
+        """The answer to a new offer inside the call, already put into effect; b"" when there was no offer."""
         offered = described(request)
-        if offered is None or isinstance(offered, Refusal):
+        if offered is None:
+            return b""
+        if isinstance(offered, Refusal):
             return offered
-        self._ours = replace(self._ours, version=self._ours.version + 1)
+        moved = self._port_for(offered)
+        self._ours = replace(self._ours, version=self._ours.version + 1, port=moved)
         agreed = sdp.answer(offered, self._ours)
         if isinstance(agreed, Unusable):
             return NO_CODEC
         self._start(agreed)
         return agreed.body
+
+    def _port_for(self, offered: bytes) -> int:
+        """Where we hear the new address: as before, unless another call on our port speaks from it already."""
+        peer = sdp.speaks_from(offered, self.dialog.peer.host, self._seat.nat)
+        old = self._agreed.peer if self._agreed else None
+        moved = self._line.plane.ports.move(self.row, peer) if self._added and peer and peer != old else None
+        return moved or self._ours.port
+
+    def _our_offer(self) -> bytes:
+        """The session as it stands, offered again."""
+        self._ours = replace(self._ours, version=self._ours.version + 1)
+        both = (self._agreed.sending, self._agreed.receiving) if self._agreed else (True, True)
+        direction = next(word for word, pair in sdp.DIRECTIONS.items() if pair == both)
+        return sdp.offer(self._ours, direction=direction)
+
+    def _their_answer(self, body: bytes) -> None:
+        agreed = sdp.accept(body)
+        if isinstance(agreed, Sdp):
+            self._start(agreed)
+
+    def _gone(self) -> None:
+        self.hang_up("expired")
 
     def _answered(self, ack: Request) -> bool:
         body = described(ack)
@@ -274,8 +335,9 @@ class SipLeg:
             return
         self._agreed = agreed
         made = media.Media(
-            self.row, agreed.law, agreed.peer, agreed.event_type, self._ours.port, agreed.sending, agreed.receiving
-        )
+            self.row, agreed.law, agreed.peer, agreed.event_type, self._ours.port, agreed.sending, agreed.receiving,
+            sought=self._line.plane.ports.is_sought(self.row), mux=agreed.mux,
+        )  # fmt: skip
         self._line.plane.post(media.Change(made) if self._added else media.Add(made))
         self._added = True
 
@@ -288,7 +350,7 @@ class SipLeg:
         if self.dialog.move("bye"):
             self.dialog.unacked = None
             self._bye_owed = False
-            self._line.ask(self.dialog, "BYE")
+            self._line.ask(self.dialog, "BYE", lambda answer: None)
         self._end(why)
 
     def _byed(self) -> None:
@@ -303,11 +365,12 @@ class SipLeg:
         """Media stops now; HungUp follows when the plane has closed the row, so that recordings come before it."""
         if self._why is None:
             self._why = why
+            self._refresh.stop()
             self._drop_by = self._line.now() + DROPPING
             if self._added:
                 self._line.plane.post(media.Drop(self.row, why))
             else:
-                self._line.plane.ports.give(self._ours.port)
+                self._line.plane.ports.give(self.row)
                 self._finish()
         self._plan()
 
@@ -332,6 +395,7 @@ class SipLeg:
         times = [waiting.due()] if waiting else []
         times += [self._drop_by] if self._drop_by is not None else []
         times += [self._over_at] if self._over_at is not None and self._why is None else []
+        times += [self._refresh.due] if self._refresh.due is not None else []
         self.due = min(times, default=None)
         if self.due is not None:
             self._line.wake(self.due)

@@ -1,12 +1,10 @@
-"""Our SIP line on UDP by Twisted: who may speak, how much, which call a message belongs to; and calls of our own."""
+"""Our SIP line on real sockets, by Twisted: UDP, TCP and TLS in front of one `Exchange`."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
-import random
 import socket
 import time
 from collections import Counter
@@ -17,33 +15,28 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 
 from ivr.media import messages as media
-from ivr.settings import Line
+from ivr.settings import Binding, Line
 from ivr.sip import message as sip
-from ivr.sip import rules, sdp
-from ivr.sip.dialog import Dialog, branch, called, contact, tag
-from ivr.sip.gate import Gate, bracketed, facing
+from ivr.sip.connection import REACH, Connection, Listening, Reaching, presented, trusting
+from ivr.sip.exchange import Exchange, Told
+from ivr.sip.gate import facing
 from ivr.sip.leg import SipLeg
-from ivr.sip.message import Reject, Request, Response
-from ivr.sip.outgoing import Attempt, NotReached, Wanted, outcome
-from ivr.sip.rules import ALLOW, Refusal
-from ivr.sip.sdp import Ours, Unusable
-from ivr.sip.transaction import Key, Out, Send, Tick, Timer, Transactions, Up
-from ivr.sip.transaction import Peer as Address
-from ivr.sip.wire import MediaPlane, Seat
+from ivr.sip.outgoing import NotReached, Wanted
+from ivr.sip.transaction import Peer
+from ivr.sip.wire import MediaPlane
 
 log = logging.getLogger(__name__)
+LOOK = 2.0  # seconds between looks at connections that hold us up
+LEAVE = 1.0  # seconds un-registering may take
+HOSTS = 1000  # peers whose way is remembered
 
-_rows = itertools.count(1)  # rows of the plane, over all lines of the process
 
-
-class SipLine(DatagramProtocol):
-    """One UDP socket with all its calls. Everything happens on the loop's thread.
+class SipLine:
+    """One line with all its calls. Everything happens on the loop's thread.
 
     `on_call(leg)` gets each new call at its INVITE; whoever gets it calls `leg.answer()` or `leg.hang_up()`.
     Hand the plane's events to `on_events`; those of other lines' rows are passed over.
     """
-
-    transport: Any
 
     def __init__(
         self,
@@ -53,288 +46,116 @@ class SipLine(DatagramProtocol):
         plane: MediaPlane,
         on_call: Callable[[SipLeg], None],
         clock: Callable[[], float] = time.monotonic,
+        is_busy: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
-        self.plane = plane
-        self.counts: Counter[str] = Counter()  #: packets and calls by fate
-        self.draining = False
+        self.exchange = Exchange(name, settings, plane, self, on_call, clock, is_busy)
+        self.connections: dict[Peer, Connection] = {}
+        self._reaching: dict[Peer, Reaching] = {}
         self._reactor = reactor
         self._settings = settings
-        self._on_call = on_call
         self._clock = clock
-        self._gate = Gate(settings, clock())
-        self._transactions = Transactions()
-        self._legs: dict[tuple[str, str, str], SipLeg] = {}
-        self._by_row: dict[int, SipLeg] = {}
-        self._invites: dict[Key, SipLeg] = {}
-        self._attempts: dict[Key, Attempt] = {}
+        self._ports: dict[str, Any] = {}
+        self._udp: _Udp | None = None
+        self._alone = asyncio.Event()
         self._hosts: dict[str, str] = {}
-        self._empty_now = asyncio.Event()
-        self._port: Any = None
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = 0.0
+        self._look: asyncio.TimerHandle | None = None
 
     # ---------------------------------------------------------------- for the channel
 
-    def start(self) -> None:
-        """Open the socket. Raises OSError or ValueError with a sentence naming the setting."""
-        host, port = self._settings.address()
-        try:
-            self._port = self._reactor.listenUDP(port, self, interface=host, maxPacketSize=sip.MAX_BYTES + 1)
-        except CannotListenError as fault:
-            raise OSError(f"phone.line.{self.name}.bind: cannot listen on UDP {host}:{port}: {fault}") from fault
-        self._port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-
     @property
-    def port(self) -> int:
-        """The UDP port that is open."""
-        return int(self._port.getHost().port)
+    def counts(self) -> Counter[str]:
+        """Packets and calls by fate."""
+        return self.exchange.counts
 
     @property
     def calls(self) -> int:
         """Calls that are up or being set up."""
-        return len(self._legs)
+        return self.exchange.calls
+
+    @property
+    def down(self) -> list[str]:
+        """Peers that do not answer, or where we are not registered though we should be."""
+        return [
+            trunk.settings.name
+            for trunk in self.exchange.trunks
+            if not trunk.up or (trunk.settings.register and not trunk.registered)
+        ]
+
+    def start(self) -> None:
+        """Open the sockets, register. Raises OSError with a sentence naming the setting."""
+        for binding in self._settings.bindings():
+            try:
+                self._ports[binding.transport] = self._listen(binding)
+            except CannotListenError as fault:
+                where = f"{binding.transport.upper()} {binding.host}:{binding.port}"
+                raise OSError(f"phone.line.{self.name}.bind: cannot listen on {where}: {fault}") from fault
+        self._look_after()
+        self.exchange.begin()
+
+    @property
+    def port(self) -> int:
+        """The open port of the first binding."""
+        return self.open_port(self._settings.bindings()[0].transport)
 
     async def stop(self, drain: float) -> None:
-        """New calls get 503; running ones have `drain` seconds, then BYE; then the socket closes."""
-        self.draining = True
-        await self._empty(drain)
-        for leg in list(self._legs.values()):
-            leg.hang_up("drain")
-        await self._empty(2.0)
-        if self._alarm is not None:
-            self._alarm.cancel()
-        if self._port is not None:
-            await asyncio.wait_for(self._port.stopListening().asFuture(asyncio.get_running_loop()), 2.0)
-            self._port = None
+        """New calls get 503; running ones have `drain` seconds, then BYE; we un-register; then the sockets close."""
+        await self.exchange.drain(drain)
+        await self.exchange.leave(LEAVE)
+        for handle in (self._alarm, self._look):
+            if handle is not None:
+                handle.cancel()
+        self._alone.clear()
+        closing = [port.stopListening() for port in self._ports.values()]
+        self._ports.clear()
+        for connection in list(self.connections.values()):
+            connection.transport.loseConnection()
+        loop = asyncio.get_running_loop()
+        await asyncio.wait_for(asyncio.gather(*(done.asFuture(loop) for done in closing if done is not None)), 2.0)
+        await self._closed()
 
     def on_events(self, events: Sequence[media.Event]) -> None:
         """News of the plane, once a tick."""
-        for event in events:
-            leg = self._by_row.get(event.row)
-            if leg is not None:
-                leg.on_event(event)
+        self.exchange.on_events(events)
 
-    async def call(self, wanted: Wanted, told: Callable[[int], None] = lambda status: None) -> SipLeg | NotReached:
-        """Call somebody; `told` hears 180 and 183. Cancelling the task, or `wanted.ring` seconds, sends CANCEL."""
-        port = self.plane.ports.take()
-        if port is None:
-            return NotReached(503, "no port of our own is free", outcome(503))
-        attempt = Attempt(self, wanted, self.seat(next(_rows), port, wanted.peer), told)
-        try:
-            attempt.invite()
-            return await asyncio.wait_for(asyncio.shield(attempt.done), wanted.ring)
-        except TimeoutError:
-            attempt.cancel()
-            return await attempt.done
-        except asyncio.CancelledError:
-            attempt.cancel()
-            raise
-        finally:
-            if not attempt.used:
-                self.plane.ports.give(port)
+    async def call(self, wanted: Wanted, told: Told = lambda status: None) -> SipLeg | NotReached:
+        """Call somebody at a peer that may be dialled, see `Exchange.call`."""
+        return await self.exchange.call(wanted, told)
 
-    # ---------------------------------------------------------------- from the socket
+    async def dial(self, number: str, ring: float = 30.0, told: Told = lambda status: None) -> SipLeg | NotReached:
+        """Call a number by whichever peer reaches it, see `Exchange.dial`."""
+        return await self.exchange.dial(number, ring, told)
 
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        """One packet. Nothing it says raises; strangers meet silence."""
-        source: Address = (addr[0], addr[1])
-        peer = self._gate.peer(source[0])
-        if peer is None:
-            self.counts["outside"] += 1
+    def tick(self) -> None:
+        """Fire what is due; the line calls it itself at the times it was asked to."""
+        self._alarm = None
+        self.exchange.tick()
+
+    # ---------------------------------------------------------------- for the exchange
+
+    def send(self, data: bytes, to: Peer) -> None:
+        """Have it sent; a connection that is not there yet is opened."""
+        if not self._ports:
             return
-        message = sip.read(datagram)
-        if isinstance(message, Reject):
-            self._rejected(message, source)
-        elif isinstance(message, Response):
-            self._do(self._transactions.feed(message, source, self.now()))
-        elif not self._overloaded(message, source):
-            self._do(self._transactions.feed(sip.received(message, source), source, self.now()))
+        if to.transport != "udp":
+            self._say(data, to)
+        elif self._udp is not None:
+            self._udp.say(data, to)
 
-    def _rejected(self, reject: Reject, source: Address) -> None:
-        self.counts["noise" if reject.answer is None else "broken"] += 1
-        if reject.answer is not None:
-            self._write(sip.write(reject.answer), source)
+    def open_port(self, transport: str) -> int:
+        """The port that is open for that transport, 0 for none."""
+        listening = self._ports.get(transport)
+        return int(listening.getHost().port) if listening is not None else 0
 
-    def _overloaded(self, request: Request, source: Address) -> bool:
-        """A new call too many gets 503 without a transaction, its body unread."""
-        if request.method != "INVITE" or request.to_tag is not None or self._transactions.knows(request):
-            return False
-        if not self._full() and self._gate.admits(source[0], self.now()):
-            return False
-        self.counts["503"] += 1
-        self._write(sip.write(sip.reply(sip.received(request, source), 503, self._later(), tag=tag())), source)
-        return True
-
-    def _full(self) -> bool:
-        return self.draining or len(self._legs) >= self._settings.max_calls
-
-    def _later(self) -> list[tuple[str, str]]:
-        return [("retry-after", str(random.randint(5, 15)))]
-
-    # ---------------------------------------------------------------- what the transactions say
-
-    def _do(self, outs: Sequence[Out]) -> None:
-        for out in outs:
-            if isinstance(out, Send):
-                self._write(out.data, out.peer)
-            elif isinstance(out, Timer):
-                self.wake(out.at)
-            else:
-                self._up(out)
-
-    def _up(self, up: Up) -> None:
-        if isinstance(up.message, Request):
-            self._request(up.key, up.message, up.peer)
-            return
-        attempt = self._attempts.get(up.key)
-        if attempt is not None:
-            attempt.heard(up.message, up.peer)
-            self._forget_attempts()
-            self._look_empty()
-
-    def _request(self, key: Key, request: Request, source: Address) -> None:
-        broken = rules.refusal(request)
-        if broken is not None:
-            self._refuse(key, request, broken)
-        elif request.method == "CANCEL":
-            self._cancel(key, request)
-        elif request.to_tag is not None:
-            self._inside(key, request)
-        elif request.method == "ACK":
-            self.counts["stray"] += 1
-        elif self._transactions.merged(request, key):
-            self._refuse(key, request, Refusal(482))
-        elif request.method == "INVITE":
-            self._invite(key, request, source)
-        elif request.method == "OPTIONS":
-            self._options(key, request)
-        else:
-            self._refuse(key, request, Refusal(481))
-
-    def _refuse(self, key: Key, request: Request, why: Refusal) -> None:
-        self.counts[str(why.status)] += 1
-        self.reply(key, sip.reply(request, why.status, why.more, tag=tag()))
-
-    def _options(self, key: Key, request: Request) -> None:
-        if self._full():
-            self._refuse(key, request, Refusal(503, self._later()))
-            return
-        more = (("allow", ALLOW), ("accept", "application/sdp"))
-        self.reply(key, sip.reply(request, 200, more, tag=tag()))
-
-    def _cancel(self, key: Key, request: Request) -> None:
-        invite = self._transactions.invite_of(request)
-        if invite is None:
-            self._refuse(key, request, Refusal(481))
-            return
-        leg = self._invites.get(invite)
-        self.reply(key, sip.reply(request, 200, tag=leg.dialog.local_tag if leg else tag()))
-        if leg is not None:
-            leg.cancelled()
-
-    def _inside(self, key: Key, request: Request) -> None:
-        """A request of a running dialog; wrong tags or none running 481, a low CSeq 500 (RFC 3261 s 12.2.2)."""
-        leg = self._legs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
-        if request.method == "ACK":
-            leg = leg or self._invites.get(key)  # pyVoIP makes up a To tag, but repeats the branch of its INVITE
-            if leg is not None:
-                leg.acked(request)
-        elif leg is None:
-            self._refuse(key, request, Refusal(481))
-        elif not leg.dialog.fresh(request):
-            self._refuse(key, request, Refusal(500))
-        else:
-            leg.inside(key, request)
-
-    # ---------------------------------------------------------------- a call comes in
-
-    def _invite(self, key: Key, request: Request, source: Address) -> None:
-        self.reply(key, sip.reply(request, 100))
-        number = rules.dialled(request)
-        menu = self._settings.menu(number)
-        if menu is None:
-            self._refuse(key, request, Refusal(404))
-            return
-        if contact(request) is None:
-            self._refuse(key, request, Refusal(400))
-            return
-        offered = rules.described(request)
-        if isinstance(offered, Refusal):
-            self._refuse(key, request, offered)
-            return
-        port = self.plane.ports.take()
-        if port is None:
-            self._refuse(key, request, Refusal(503, self._later()))
-            return
-        seat = self.seat(next(_rows), port, source)
-        agreed = sdp.answer(offered, seat.ours) if offered else None
-        if isinstance(agreed, Unusable):
-            self.plane.ports.give(port)
-            self._refuse(key, request, rules.NO_CODEC)
-            return
-        leg = self._leg(request, source, seat)
-        leg.menu = menu
-        leg.invited(key, request, agreed)
-        self._invites[key] = leg
-        self.adopt(leg)
-        self.counts["calls"] += 1
-        self._on_call(leg)
-
-    def _leg(self, request: Request, source: Address, seat: Seat) -> SipLeg:
-        peer = self._gate.peer(source[0])
-        who = rules.caller(request, peer is not None and peer.asserts_identity, self._settings.country)
-        dialog = called(request, tag(), source)
-        return SipLeg(self, self.name, dialog, who, rules.dialled(request), seat, self._settings.max_call)
-
-    # ---------------------------------------------------------------- what legs and attempts ask of their line
-
-    def now(self) -> float:
-        return self._clock()
-
-    def reply(self, key: Key, response: Response) -> None:
-        self._do(self._transactions.reply(key, response, self.now()))
-
-    def ask(self, dialog: Dialog, method: str) -> None:
-        """Send a request inside a dialog; whatever comes back changes nothing (BYE)."""
-        request = dialog.request(method, self.via(dialog.peer, branch()))
-        self._do(self._transactions.start(request, dialog.peer, self.now())[1])
-
-    def begin(self, attempt: Attempt, request: Request, peer: Address) -> Key:
-        """Send the INVITE or CANCEL of an attempt; the INVITE's answers go to it."""
-        key, outs = self._transactions.start(request, peer, self.now())
-        if request.method == "INVITE":
-            self._attempts[key] = attempt
-        self._do(outs)
-        return key
-
-    def plain(self, request: Request, peer: Address) -> None:
-        """Send without a transaction: the ACK of a 200."""
-        self._write(sip.write(request), peer)
-
-    def adopt(self, leg: SipLeg) -> None:
-        self._legs[leg.dialog.key] = leg
-        self._by_row[leg.row] = leg
-
-    def over(self, leg: SipLeg) -> None:
-        self._legs.pop(leg.dialog.key, None)
-        self._by_row.pop(leg.row, None)
-        for key in [key for key, other in self._invites.items() if other is leg]:
-            del self._invites[key]
-        self._look_empty()
-
-    def leg_for(self, dialog: Dialog, wanted: Wanted, seat: Seat) -> SipLeg:
-        who = rules.Caller(None, False)
-        return SipLeg(self, self.name, dialog, who, wanted.uri, seat, wanted.most)
-
-    def seat(self, row: int, port: int, peer: Address) -> Seat:
-        return Seat(row, Ours(self._host(peer[0]), port, random.getrandbits(31)))
-
-    def contact(self, peer: Address) -> str:
-        return f"<sip:{self.name}@{bracketed(self._host(peer[0]))}:{self.port}>"
-
-    def via(self, peer: Address, made: str) -> str:
-        return f"SIP/2.0/UDP {bracketed(self._host(peer[0]))}:{self.port};branch={made};rport"
+    def host(self, peer: str) -> str:
+        """Our address as `peer` reaches it."""
+        if peer not in self._hosts:
+            if len(self._hosts) >= HOSTS:
+                self._hosts.clear()
+            self._hosts[peer] = facing(peer)
+        return self._hosts[peer]
 
     def wake(self, at: float) -> None:
         """Have everything ticked at `at` or before."""
@@ -345,49 +166,98 @@ class SipLine(DatagramProtocol):
         self._alarm_at = at
         self._alarm = asyncio.get_running_loop().call_later(max(0.0, at - self.now()), self.tick)
 
+    # ---------------------------------------------------------------- for connections
+
+    def now(self) -> float:
+        return self._clock()
+
+    def feed(self, data: bytes, source: Peer) -> None:
+        self.exchange.feed(data, source)
+
+    def knows(self, source: Peer) -> bool:
+        return self.exchange.peer(source) is not None
+
+    def gone(self, peer: Peer) -> None:
+        self._reaching.pop(peer, None)
+        self.exchange.broken(peer)
+        if not self.connections:
+            self._alone.set()
+
     # ---------------------------------------------------------------- inside
 
-    def tick(self) -> None:
-        """Fire what is due; the line calls it itself at the times it was asked to."""
-        self._alarm = None
-        now = self.now()
-        self._do(self._transactions.feed(Tick(), ("", 0), now))
-        for leg in list(self._legs.values()):
-            if leg.due is not None and leg.due <= now:
-                leg.tick(now)
-            elif leg.due is not None:
-                self.wake(leg.due)
-        self._forget_attempts()
+    def _listen(self, binding: Binding) -> Any:
+        transport, host, port = binding
+        if transport == "udp":
+            self._udp = _Udp(self)
+            listening = self._reactor.listenUDP(port, self._udp, interface=host, maxPacketSize=sip.MAX_BYTES + 1)
+            listening.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            return listening
+        factory = Listening(self, transport, self._refused)
+        if transport == "tcp":
+            return self._reactor.listenTCP(port, factory, interface=host)
+        shown = presented(self._settings.cert or "", self._settings.key or "")
+        return self._reactor.listenSSL(port, factory, shown, interface=host)
 
-    def _forget_attempts(self) -> None:
-        for key in [key for key in self._attempts if not self._transactions.running(key)]:
-            del self._attempts[key]
+    def _refused(self, why: str) -> None:
+        self.counts[why] += 1
 
-    async def _empty(self, seconds: float) -> None:
-        self._empty_now.clear()
-        if not self._look_empty():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty_now.wait(), seconds)
+    def _say(self, data: bytes, to: Peer) -> None:
+        connection, reaching = self.connections.get(to), self._reaching.get(to)
+        if connection is not None:
+            connection.transport.write(data)
+        elif reaching is not None:
+            reaching.waiting.append(data)
+        else:
+            self._reach(data, to)
 
-    def _look_empty(self) -> bool:
-        empty = not self._legs and not any(attempt.owing for attempt in self._attempts.values())
-        if empty:
-            self._empty_now.set()
-        return empty
-
-    def _host(self, peer: str) -> str:
-        """Our address as `peer` reaches it: the setting, else what the kernel would send from."""
-        if self._settings.public_address:
-            return self._settings.public_address
-        if peer not in self._hosts:
-            self._hosts[peer] = facing(peer)
-        return self._hosts[peer]
-
-    def _write(self, data: bytes, peer: Address) -> None:
-        if self._port is None:
+    def _reach(self, data: bytes, to: Peer) -> None:
+        made = self._reaching[to] = Reaching(self, to, [data])
+        if to.transport == "tcp":
+            self._reactor.connectTCP(to.host, to.port, made, timeout=REACH)
             return
+        peer = self.exchange.peer(to)
         try:
-            self.transport.write(data, peer)
+            options = trusting((peer and peer.domain) or to.host, peer.ca_file if peer else None)
+        except OSError:
+            log.exception("no TLS to a peer", extra={"line": self.name})
+            asyncio.get_running_loop().call_soon(self.gone, to)
+            return
+        self._reactor.connectSSL(to.host, to.port, made, options, timeout=REACH)
+
+    def _look_after(self) -> None:
+        """Close what holds us up, every LOOK seconds."""
+        now = self.now()
+        for peer, connection in list(self.connections.items()):
+            if connection.overdue(now, self.exchange.uses(peer)):
+                self.counts["overdue"] += 1
+                connection.transport.abortConnection()
+        self._look = asyncio.get_running_loop().call_later(LOOK, self._look_after)
+
+    async def _closed(self) -> None:
+        """Wait until every connection is really gone."""
+        if self.connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._alone.wait(), 2.0)
+        for connection in list(self.connections.values()):
+            connection.transport.abortConnection()
+
+
+class _Udp(DatagramProtocol):
+    """The UDP socket."""
+
+    transport: Any
+
+    def __init__(self, line: SipLine) -> None:
+        self._line = line
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """One packet."""
+        self._line.feed(datagram, Peer(addr[0], addr[1]))
+
+    def say(self, data: bytes, to: Peer) -> None:
+        """Send one; a network that has no way there just now is counted."""
+        try:
+            self.transport.write(data, (to.host, to.port))
         except (OSError, ValueError) as fault:
-            self.counts["unsent"] += 1
-            log.warning("sip packet not sent", extra={"line": self.name, "fault": type(fault).__name__})
+            self._line.counts["unsent"] += 1
+            log.warning("sip packet not sent", extra={"line": self._line.name, "fault": type(fault).__name__})

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from core.channels import Refused, TryLater
-from ivr.sip import digest, sdp
 from ivr.sip import message as sip
+from ivr.sip import sdp
+from ivr.sip import session as timers
 from ivr.sip.dialog import Dialog, branch, calling, tag
+from ivr.sip.digest import Credentials, Login
 from ivr.sip.leg import SipLeg
 from ivr.sip.message import Request, Response
 from ivr.sip.rules import ALLOW
 from ivr.sip.sdp import Unusable
-from ivr.sip.transaction import Key, Peer
-from ivr.sip.wire import Seat
+from ivr.sip.transaction import Peer
+from ivr.sip.wire import Heard, Seat
 
 NO_ANSWER = 408  # what silence counts as
+SILENCE = "no answer at all"
+LONGER = 2  # times a 422 is obeyed
 LATER: Mapping[int, str] = {408: "no answer", 480: "unavailable", 486: "busy", 600: "busy everywhere"}
 NEVER: Mapping[int, str] = {
     403: "forbidden", 404: "no such number", 410: "gone", 484: "number incomplete", 488: "no codec in common",
@@ -40,12 +44,18 @@ class Wanted:
     """A call to be made."""
 
     uri: str
-    peer: Peer  #: where the INVITE goes
+    peer: tuple[str, int] | Peer  #: where the INVITE goes
     caller: str = "pasokh"  #: user part of From
     user: str | None = None  #: for a challenge
     password: str | None = None
     ring: float = 30.0  #: seconds till CANCEL
     most: float = 600.0  #: seconds the call may last
+    home: str | None = None  #: domain of From; None = our own address
+
+
+def is_the_next_ones(result: NotReached) -> bool:
+    """Whether another peer may reach whom this one did not: it is in trouble, or says nothing at all."""
+    return 500 <= result.status < 600 or result.reason == SILENCE
 
 
 def outcome(status: int) -> TryLater | Refused:
@@ -62,15 +72,17 @@ def outcome(status: int) -> TryLater | Refused:
 class Caller(Protocol):
     """What a call attempt needs of its line."""
 
-    def begin(self, attempt: Attempt, request: Request, peer: Peer) -> Key: ...
+    def now(self) -> float: ...
+
+    def invite(self, attempt: Attempt, request: Request, peer: Peer) -> None: ...
+
+    def errand(self, request: Request, peer: Peer, heard: Heard) -> None: ...
 
     def plain(self, request: Request, peer: Peer) -> None: ...
 
     def via(self, peer: Peer, made: str) -> str: ...
 
-    def contact(self, peer: Peer) -> str: ...
-
-    def seat(self, row: int, port: int, peer: Peer) -> Seat: ...
+    def contact(self, peer: Peer, user: str = "") -> str: ...
 
     def adopt(self, leg: SipLeg) -> None: ...
 
@@ -84,6 +96,7 @@ class Attempt:
         self.done: asyncio.Future[SipLeg | NotReached] = asyncio.get_running_loop().create_future()
         self.seat = seat
         self.used = False  #: the RTP port went over to a leg
+        self.due: float | None = line.now() + wanted.ring  #: when it has rung long enough
         self._line = line
         self._wanted = wanted
         self._told = told
@@ -92,7 +105,9 @@ class Attempt:
         self._seq = 0
         self._ringing = False
         self._cancelling = False
-        self._challenged = False
+        self._login = Login(wanted.user, wanted.password)
+        self._session = timers.WORDS
+        self._longer = 0
         self._legs: dict[str, tuple[Request, Peer]] = {}  # ACK by remote tag, for repeated 200s
         self._request: Request | None = None
         self._ended = False
@@ -102,12 +117,12 @@ class Attempt:
         """Given up after it rang, and the refusal still to be acknowledged."""
         return self._cancelling and self._ringing and not self._ended
 
-    def invite(self, more: Sequence[tuple[str, str]] = ()) -> None:
-        """Send the INVITE, the first time or with credentials."""
-        wanted, peer = self._wanted, self._wanted.peer
+    def invite(self, more: Credentials = ()) -> None:
+        """Send the INVITE, the first time, with credentials or for a longer session."""
+        wanted, peer = self._wanted, Peer(*self._wanted.peer)
         self._seq += 1
         contact = self._line.contact(peer)
-        host = contact.rpartition("@")[2].rstrip(">")
+        host = wanted.home or contact.rpartition("@")[2].rstrip(">").partition(";")[0]
         headers = [
             ("via", self._line.via(peer, branch())),
             ("max-forwards", "70"),
@@ -117,11 +132,12 @@ class Attempt:
             ("cseq", f"{self._seq} INVITE"),
             ("contact", contact),
             ("allow", ALLOW),
+            *self._session,
             *more,
             ("content-type", "application/sdp"),
         ]
         self._request = sip.request("INVITE", wanted.uri, headers, sdp.offer(self.seat.ours))
-        self._line.begin(self, self._request, peer)
+        self._line.invite(self, self._request, peer)
 
     def cancel(self) -> None:
         """Give it up; CANCEL leaves only after a 1xx (RFC 3261 s 9.1), a 200 crossing it meets ACK and BYE."""
@@ -132,18 +148,23 @@ class Attempt:
             self._send_cancel()
         self._settle(NotReached(NO_ANSWER, "cancelled", outcome(NO_ANSWER)))
 
+    def tick(self, now: float) -> None:
+        """It has rung long enough."""
+        self.due = None
+        self.cancel()
+
     def heard(self, message: Response | None, peer: Peer) -> None:
         """A response to the INVITE, or None: 32 s of silence."""
         self._ended |= message is None or message.status >= 200
         if message is None:
-            self._settle(NotReached(NO_ANSWER, "no answer at all", TryLater("silence")))
+            self._settle(NotReached(NO_ANSWER, SILENCE, TryLater("silence")))
         elif message.seq != self._seq:
             return
         elif message.status < 200:
             self._progress(message)
         elif message.status < 300:
             self._accepted(message, peer)
-        elif message.status in (401, 407) and self._respond(message):
+        elif not self._cancelling and self._once_more(message):
             return
         else:
             self._settle(NotReached(message.status, message.reason, outcome(message.status)))
@@ -173,22 +194,21 @@ class Attempt:
             return self._settle(NotReached(488, "no codec in common", outcome(488)))
         self.used = True
         self._line.adopt(leg)
-        leg.connected(agreed)
+        leg.connected(agreed, message)
         return self.done.set_result(leg)
 
-    def _respond(self, message: Response) -> bool:
-        """Answer a challenge, once."""
-        wanted = self._wanted
-        asks, says = ("www-authenticate", "authorization")
-        if message.status == 407:
-            asks, says = ("proxy-authenticate", "proxy-authorization")
-        if self._challenged or self._cancelling or wanted.user is None or wanted.password is None:
+    def _once_more(self, refusal: Response) -> bool:
+        """Answer a challenge; wait longer where a 422 asks for it (RFC 4028 s 7.4)."""
+        more = self._login.respond(refusal, "INVITE", self._wanted.uri)
+        if more is not None:
+            self.invite(more)
+            return True
+        longer = timers.longer(refusal)
+        if longer is None or self._longer >= LONGER:
             return False
-        value = digest.answer(message.all(asks), wanted.user, wanted.password, "INVITE", wanted.uri)
-        if value is None:
-            return False
-        self._challenged = True
-        self.invite([(says, value)])
+        self._longer += 1
+        self._session = (("supported", "timer"), ("session-expires", str(longer)), ("min-se", str(longer)))
+        self.invite()
         return True
 
     def _send_cancel(self) -> None:
@@ -198,7 +218,7 @@ class Attempt:
         ]
         headers = [*kept, ("max-forwards", "70"), ("cseq", f"{self._request.seq} CANCEL")]
         request = sip.request("CANCEL", self._request.uri, headers)
-        self._line.begin(self, request, self._wanted.peer)
+        self._line.errand(request, Peer(*self._wanted.peer), lambda answer: None)
 
     def _settle(self, result: NotReached) -> None:
         if not self.done.done():

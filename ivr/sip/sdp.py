@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ivr.media.messages import Law
 
 LAWS: Mapping[int, Law] = {0: "pcmu", 8: "pcma"}  # static payload types, RFC 3551 s 6
 TYPES: Mapping[Law, int] = {law: number for number, law in LAWS.items()}
+Address = tuple[str, int]
 EVENTS = 101  # our payload type for telephone-event in offers
 MAX_LINES = 500
 DIRECTIONS = {
@@ -40,6 +41,7 @@ class Sdp:
     sending: bool
     receiving: bool
     body: bytes = b""
+    mux: bool = False  #: RTCP goes by the RTP port, RFC 5761
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,12 @@ class _Stream:
     host: str | None = None
     names: dict[str, str] = field(default_factory=dict)
     direction: str | None = None
+    mux: bool = False
 
 
-def offer(ours: Ours, laws: Sequence[Law] = ("pcma", "pcmu")) -> bytes:
+def offer(ours: Ours, laws: Sequence[Law] = ("pcma", "pcmu"), direction: str = "sendrecv") -> bytes:
     """What we would like: G.711 in this order, telephone-event, 20 ms."""
-    return _body(ours, [TYPES[law] for law in laws], EVENTS, "sendrecv")
+    return _body(ours, [TYPES[law] for law in laws], EVENTS, direction)
 
 
 def answer(offered: bytes, ours: Ours) -> Sdp | Unusable:
@@ -70,7 +73,7 @@ def answer(offered: bytes, ours: Ours) -> Sdp | Unusable:
     streams = _streams(offered)
     if isinstance(streams, Unusable):
         return streams
-    chosen = next((stream for stream in streams if _law(stream) and stream.port), None)
+    chosen = _chosen(streams)
     agreed = _agree(chosen)
     if isinstance(agreed, Unusable) or chosen is None:
         return agreed
@@ -78,10 +81,10 @@ def answer(offered: bytes, ours: Ours) -> Sdp | Unusable:
         b"m=%s 0 %s %s\r\n" % (s.kind.encode(), s.protocol.encode(), " ".join(s.types).encode()) for s in streams
     ]
     direction = next(word for word, pair in DIRECTIONS.items() if pair == (agreed.sending, agreed.receiving))
-    body = _body(ours, [TYPES[agreed.law]], agreed.event_type, direction)
+    body = _body(ours, [TYPES[agreed.law]], agreed.event_type, direction) + (b"a=rtcp-mux\r\n" if agreed.mux else b"")
     head, audio = body[: body.index(b"m=")], body[body.index(b"m=") :]
     whole = head + b"".join(audio if s is chosen else refused[i] for i, s in enumerate(streams))
-    return Sdp(agreed.law, agreed.event_type, agreed.peer, agreed.sending, agreed.receiving, whole)
+    return replace(agreed, body=whole)
 
 
 def accept(answered: bytes) -> Sdp | Unusable:
@@ -89,7 +92,25 @@ def accept(answered: bytes) -> Sdp | Unusable:
     streams = _streams(answered)
     if isinstance(streams, Unusable):
         return streams
-    return _agree(next((stream for stream in streams if _law(stream) and stream.port), None))
+    return _agree(_chosen(streams))
+
+
+def _chosen(streams: Sequence[_Stream]) -> _Stream | None:
+    return next((stream for stream in streams if _law(stream) and stream.port), None)
+
+
+def speaks_from(offered: bytes, source: str, nat: bool = False) -> Address | None:
+    """Where the packets of this offer will come from; None when that is not sure.
+
+    It is not where there is no stream, on hold, with `nat`, or when the address is of another kind than the one that
+    names it (private from public, loopback or not): then an address translator stands between us.
+    """
+    agreed = accept(offered)
+    if nat or isinstance(agreed, Unusable) or agreed.peer is None or agreed.peer[1] == 0:
+        return None
+    named, seen = ipaddress.ip_address(agreed.peer[0]), ipaddress.ip_address(source.partition("%")[0])
+    same = (named.is_private, named.is_loopback) == (seen.is_private, seen.is_loopback)
+    return agreed.peer if same else None
 
 
 def _agree(stream: _Stream | None) -> Sdp | Unusable:
@@ -101,7 +122,8 @@ def _agree(stream: _Stream | None) -> Sdp | Unusable:
     sends, receives = DIRECTIONS[stream.direction or "sendrecv"]
     held = ipaddress.ip_address(stream.host).is_unspecified
     event = next((int(t) for t in stream.types if stream.names.get(t) == "telephone-event/8000"), None)
-    return Sdp(law, event, None if held else (stream.host, stream.port), receives and not held, sends)
+    peer = None if held else (stream.host, stream.port)
+    return Sdp(law, event, peer, receives and not held, sends, mux=stream.mux)
 
 
 def _law(stream: _Stream | None) -> Law | None:
@@ -154,6 +176,8 @@ def _attribute(stream: _Stream, row: str) -> bool:
         stream.names[number] = name.strip().lower()
     elif row[2:] in DIRECTIONS and row.startswith("a="):
         stream.direction = row[2:]
+    elif row == "a=rtcp-mux":
+        stream.mux = True
     return True
 
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from ivr.sip import message as sip
 from ivr.sip.message import Request, Response
@@ -17,8 +17,20 @@ T4: Final = 5.0
 LONG: Final = 64 * T1  # timers B, D, F, H, J, L, M
 MAGIC = "z9hG4bK"
 
-Peer = tuple[str, int]
 Key = tuple[str, ...]
+
+
+class Peer(NamedTuple):
+    """An address that messages go to or come from; over TCP and TLS it names the connection as well."""
+
+    host: str
+    port: int
+    transport: str = "udp"
+
+    @property
+    def reliable(self) -> bool:
+        """Whether what is sent arrives in order or not at all: then nothing is sent twice."""
+        return self.transport != "udp"
 
 
 class Kind(StrEnum):
@@ -111,6 +123,8 @@ MOVES: Mapping[Kind, Mapping[tuple[State, str], Move]] = {
     },
 }
 WAITS: Mapping[str, float] = {"I": T4, "K": T4}  # every other once-only timer is LONG
+NOT_RELIABLE = frozenset("AEG")  # over TCP nothing is repeated
+INSTANT = frozenset("DIJK")  # and nothing is waited for, RFC 3261 s 17
 REPEATING: Mapping[str, float] = {"A": float("inf"), "E": T2, "G": T2}  # doubling from T1 up to this
 START: Mapping[Kind, tuple[State, tuple[str, ...]]] = {
     Kind.INVITE_SERVER: (State.PROCEEDING, ()),
@@ -191,7 +205,17 @@ class Transactions:
         kind = Kind.INVITE_CLIENT if request.method == "INVITE" else Kind.CLIENT
         one = self._open(key, kind, request, peer)
         one.last = sip.write(request)
-        return key, [Send(one.last, peer), *(self._arm(one, letter, now) for letter in START[kind][1])]
+        return key, [Send(one.last, peer), *self._arm(one, START[kind][1], now)]
+
+    def broken(self, peer: Peer) -> list[Out]:
+        """The connection to `peer` is gone: what we asked there gets no answer, RFC 3261 s 8.1.3.1."""
+        out: list[Out] = []
+        for one in [one for one in self._all.values() if one.peer == peer]:
+            asking = one.kind in (Kind.INVITE_CLIENT, Kind.CLIENT) and one.state in (State.TRYING, State.PROCEEDING)
+            if asking:
+                out.append(Up(one.key, None, peer))
+                self._close(one)
+        return out
 
     def invite_of(self, cancel: Request) -> Key | None:
         """The INVITE that `cancel` is about, RFC 3261 s 9.2."""
@@ -253,7 +277,7 @@ class Transactions:
         out = [made for act in acts for made in self._act(one, act, message)]
         if one.state is State.TERMINATED:
             self._close(one)
-        return out + [self._arm(one, letter, now) for letter in timers]
+        return out + self._arm(one, timers, now)
 
     def _act(self, one: _Transaction, act: Act, message: Request | Response | None) -> list[Out]:
         if act is Act.SEND and message is not None:
@@ -264,13 +288,22 @@ class Transactions:
             return [Send(sip.write(ack_refusal(one.request, message)), one.peer)]
         return [Up(one.key, None if act is Act.TIMEOUT else message, one.peer)]
 
-    def _arm(self, one: _Transaction, letter: str, now: float) -> Timer:
+    def _arm(self, one: _Transaction, letters: tuple[str, ...], now: float) -> list[Out]:
+        waits = [(self._wait(one, letter), letter) for letter in letters]
+        if one.peer.reliable:
+            waits = [
+                (0.0 if letter in INSTANT else wait, letter) for wait, letter in waits if letter not in NOT_RELIABLE
+            ]
+        for wait, letter in waits:
+            heapq.heappush(self._due, (now + wait, one.key, letter))
+        return [Timer(now + wait) for wait, _ in waits]
+
+    def _wait(self, one: _Transaction, letter: str) -> float:
         wait = WAITS.get(letter, LONG)
         if letter in REPEATING:
             wait = one.waits.get(letter, T1)
             one.waits[letter] = min(2 * wait, REPEATING[letter])
-        heapq.heappush(self._due, (now + wait, one.key, letter))
-        return Timer(now + wait)
+        return wait
 
     def _open(self, key: Key, kind: Kind, request: Request, peer: Peer) -> _Transaction:
         one = self._all[key] = _Transaction(key, kind, START[kind][0], peer, request)
@@ -297,8 +330,8 @@ def client_key(branch: str, method: str) -> Key:
 
 
 def back(request: Request, peer: Peer) -> Peer:
-    """Where responses go: the source with rport, else the source's address at the port of Via (RFC 3261 s 18.2.2)."""
-    return peer if request.via.rport else (peer[0], request.via.port or 5060)
+    """Where responses go: the source with rport or of a connection, else its address at Via's port (s 18.2.2)."""
+    return peer if request.via.rport or peer.reliable else peer._replace(port=request.via.port or 5060)
 
 
 def ack_refusal(invite: Request, refusal: Response) -> Request:

@@ -232,7 +232,7 @@ async def test_a_taken_port_is_named(opened, reactor, tmp_path):
 @pytest.mark.parametrize(
     ("more", "word"),
     [
-        ({"bind": ["tls:0.0.0.0:5061"]}, "bad-value"),
+        ({"bind": ["tls:0.0.0.0:5061"]}, "no-certificate"),
         ({"rtp": "many"}, "bad-value"),
         ({"peer": [{"name": "x", "allow": ["here"]}]}, "bad-value"),
         ({"numbers": {"1888": "moon"}}, "unknown-menu"),

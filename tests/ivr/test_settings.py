@@ -43,7 +43,7 @@ def test_what_is_not_given_has_the_documents_values():
 @pytest.mark.parametrize(
     ("was", "now", "line"),
     [
-        ('"udp:127.0.0.1:5060"', '"tcp:127.0.0.1:5060"', 3),
+        ('"udp:127.0.0.1:5060"', '"sctp:127.0.0.1:5060"', 3),
         ('"20000-20999"', '"many"', 4),
         ("max_calls = 50", "max_calls = 0", 5),
         ("max_calls = 50", "max_cals = 50", 5),

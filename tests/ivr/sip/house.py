@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,15 +26,26 @@ class NotedPorts:
 
     def __init__(self, room: int) -> None:
         self.free = list(range(30000, 30000 + 2 * room, 2))
-        self.out = 0
+        self.of: dict[int, int] = {}
 
-    def take(self) -> int | None:
-        self.out += bool(self.free)
-        return self.free.pop(0) if self.free else None
+    @property
+    def out(self) -> int:
+        return len(self.of)
 
-    def give(self, port: int) -> None:
-        self.out -= 1
-        self.free.append(port)
+    def take(self, row: int, peer: tuple[str, int] | None = None) -> int | None:
+        if not self.free:
+            return None
+        self.of[row] = self.free.pop(0)
+        return self.of[row]
+
+    def give(self, row: int) -> None:
+        self.free.append(self.of.pop(row))
+
+    def move(self, row: int, peer: tuple[str, int]) -> int | None:
+        return self.of[row]
+
+    def is_sought(self, row: int) -> bool:
+        return False
 
 
 class NotedPlane:
@@ -44,7 +54,7 @@ class NotedPlane:
     def __init__(self, room: int = 1000) -> None:
         self.ports = NotedPorts(room)
         self.commands: list[media.Command] = []
-        self.line: SipLine | None = None
+        self.line: Any = None
         self._added: dict[int, int] = {}
 
     def post(self, command: media.Command) -> None:
@@ -52,7 +62,8 @@ class NotedPlane:
         if isinstance(command, media.Add):
             self._added[command.media.row] = command.media.port
         if isinstance(command, media.Drop):
-            self.ports.give(self._added.pop(command.row))
+            del self._added[command.row]
+            self.ports.give(command.row)
             asyncio.get_running_loop().call_soon(self.tell, media.Dropped(command.row, 0, 0, 0, 0))
 
     def tell(self, event: media.Event) -> None:
@@ -85,35 +96,16 @@ class House:
 
     answers: bool = True
     answered: bool | None = None
-    ahead: float = 0.0
-
-    def clock(self) -> float:
-        """The line's clock: true time and what was skipped."""
-        return time.monotonic() + self.ahead
-
-    async def skip(self, seconds: float) -> None:
-        """Let time jump, tick by tick, so that every timer fires in its order."""
-        for _ in range(int(seconds / 0.25)):
-            self.ahead += 0.25
-            self.line.tick()
-            await asyncio.sleep(0.002)
 
 
 @contextlib.asynccontextmanager
 async def house(reactor: Any, answers: bool = True, room: int = 1000, **settings: Any):
     """A line that answers every call at once (or leaves it ringing), on a free port of 127.0.0.1."""
     plane = NotedPlane(room)
-    peers = settings.pop("peer", (Peer("all", allow=("127.0.0.0/8",)),))
-    given = Line(bind=("udp:127.0.0.1:0",), peer=peers, **settings)
+    peers = settings.pop("peer", (Peer("all", allow=("127.0.0.0/8",), dial=True),))
+    given = Line(bind=settings.pop("bind", ("udp:127.0.0.1:0",)), peer=peers, **settings)
     held: list[House] = []
-    line = SipLine(
-        reactor,
-        "main",
-        given,
-        plane,
-        lambda leg: held[0].take(leg),
-        lambda: held[0].clock() if held else time.monotonic(),
-    )
+    line = SipLine(reactor, "main", given, plane, lambda leg: held[0].take(leg))
     plane.line = line
     held.append(House(line, plane, answers=answers))
     line.start()
@@ -126,32 +118,17 @@ async def house(reactor: Any, answers: bool = True, room: int = 1000, **settings
         await asyncio.gather(*held[0].tasks, return_exceptions=True)
 
 
-class Phone:
-    """A bare UDP socket that says exactly what it is told, and reads what comes back."""
+class Spoken:
+    """What a telephone of tests says, and what it waits for; a socket or a line's own lists are below it."""
 
-    def __init__(self, line_port: int, source: str = "127.0.0.1") -> None:
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind((source, 0))
-        self.sock.setblocking(False)
-        self.there = ("127.0.0.1", line_port)
-        self.here = self.sock.getsockname()
-        self.raw: list[bytes] = []
-
-    def __enter__(self) -> Phone:
-        return self
-
-    def __exit__(self, *why: object) -> None:
-        self.sock.close()
+    here: tuple[str, int]
+    transport = "UDP"
 
     def say(self, data: bytes) -> None:
-        self.sock.sendto(data, self.there)
+        raise NotImplementedError
 
     async def hear(self, seconds: float = 2.0) -> sip.Message:
-        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 65536), seconds)
-        self.raw.append(data)
-        message = sip.read(data)
-        assert not isinstance(message, sip.Reject), message
-        return message
+        raise NotImplementedError
 
     async def final(self, seconds: float = 2.0) -> sip.Response:
         while True:
@@ -179,7 +156,7 @@ class Phone:
         host, port = self.here
         rows = [
             f"{method} {uri or 'sip:1888@127.0.0.1'} SIP/2.0",
-            f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{call}{branch};rport",
+            f"Via: SIP/2.0/{self.transport} {host}:{port};branch=z9hG4bK{call}{branch};rport",
             f"Max-Forwards: {hops}",
             f"From: {sender};tag=theirs",
             "To: <sip:1888@127.0.0.1>" + (f";tag={to_tag}" if to_tag else ""),
@@ -199,6 +176,32 @@ class Phone:
         assert answer.status == 200, answer
         self.say(self.make("ACK", to_tag=answer.to_tag or "", branch="ack", **changes))
         return answer.to_tag or ""
+
+
+class Phone(Spoken):
+    """A bare UDP socket that says exactly what it is told, and reads what comes back."""
+
+    def __init__(self, line_port: int, source: str = "127.0.0.1") -> None:
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind((source, 0))
+        self.sock.setblocking(False)
+        self.there = ("127.0.0.1", line_port)
+        self.here = self.sock.getsockname()
+
+    def __enter__(self) -> Phone:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.sock.close()
+
+    def say(self, data: bytes) -> None:
+        self.sock.sendto(data, self.there)
+
+    async def hear(self, seconds: float = 2.0) -> sip.Message:
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.sock, 65536), seconds)
+        message = sip.read(data)
+        assert not isinstance(message, sip.Reject), message
+        return message
 
 
 async def until(true: Callable[[], Any] | Awaitable[Any], seconds: float = 5.0) -> None:

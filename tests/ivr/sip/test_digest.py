@@ -29,7 +29,7 @@ def test_the_strongest_is_chosen_whatever_the_order():
 
 def test_an_old_challenge_without_qop():
     value = digest.answer(['Digest realm="r", nonce="n"'], "u", "p", "INVITE", "sip:1@x")
-    assert value is not None and "qop" not in value and "algorithm=MD5" in value
+    assert value is not None and "qop=" not in value and "algorithm" not in value
 
 
 def test_what_cannot_be_answered_is_none():

@@ -1,4 +1,4 @@
-"""Calls of ours against a far end that answers by hand: what each answer leads to."""
+"""Calls of ours to a far end that answers by hand, without sockets: what each answer leads to."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ivr.media import messages as media
 from ivr.sip import message as sip
 from ivr.sip.leg import SipLeg
 from ivr.sip.outgoing import NotReached, Wanted
-from tests.ivr.sip.house import OFFER, Phone, house, until
+from tests.ivr.sip.still import OFFER, house, until
 
 ANSWER = OFFER.replace(b"8 0 96", b"8 101").replace(b"rtpmap:96", b"rtpmap:101")
 
 
 @contextlib.asynccontextmanager
-async def far_end(reactor, ring=5.0, **who):
+async def far_end(ring=5.0, **who):
     """Our line calling a bare socket: (home, phone, task of the call, its INVITE)."""
-    async with house(reactor) as home:
-        with Phone(home.line.port) as phone:
+    async with house() as home:
+        with home.phone() as phone:
             wanted = Wanted(f"sip:09120000000@127.0.0.1:{phone.here[1]}", phone.here, ring=ring, **who)
             task = asyncio.ensure_future(home.line.call(wanted))
             invite = await phone.request("INVITE")
@@ -36,8 +36,8 @@ def ok(invite, tag="far", body=ANSWER):
     return sip.write(sip.reply(invite, 200, [("contact", "<sip:far@127.0.0.1>")], body, tag))
 
 
-async def test_a_call_rings_is_answered_and_ended_by_them(reactor):
-    async with far_end(reactor) as (home, phone, task, invite):
+async def test_a_call_rings_is_answered_and_ended_by_them():
+    async with far_end() as (home, phone, task, invite):
         assert b"RTP/AVP 8 0 101" in invite.body
         phone.say(sip.write(sip.reply(invite, 180, tag="far")))
         phone.say(ok(invite))
@@ -58,8 +58,8 @@ async def test_a_call_rings_is_answered_and_ended_by_them(reactor):
         assert [event async for event in leg.events()] == [HungUp("caller")]
 
 
-async def test_we_hang_up(reactor):
-    async with far_end(reactor) as (home, phone, task, invite):
+async def test_we_hang_up():
+    async with far_end() as (home, phone, task, invite):
         phone.say(ok(invite))
         leg = await task
         assert isinstance(leg, SipLeg)
@@ -80,16 +80,16 @@ OUTCOMES = [
 
 
 @pytest.mark.parametrize(("status", "outcome"), OUTCOMES)
-async def test_each_refusal_is_acknowledged_and_has_its_outcome(reactor, status, outcome):
-    async with far_end(reactor) as (_home, phone, task, invite):
+async def test_each_refusal_is_acknowledged_and_has_its_outcome(status, outcome):
+    async with far_end() as (_home, phone, task, invite):
         phone.say(sip.write(sip.reply(invite, status, tag="far")))
         assert (await phone.request("ACK")).via.branch == invite.via.branch
         result = await task
         assert isinstance(result, NotReached) and (result.status, result.outcome) == (status, outcome)
 
 
-async def test_a_challenge_is_answered_once(reactor):
-    async with far_end(reactor, user="pasokh", password="رمز") as (_home, phone, task, invite):
+async def test_a_challenge_is_answered_once():
+    async with far_end(user="pasokh", password="رمز") as (_home, phone, task, invite):
         asks = [("proxy-authenticate", 'Digest realm="trunk", nonce="n1", qop="auth", algorithm=SHA-256')]
         phone.say(sip.write(sip.reply(invite, 407, asks, tag="far")))
         again = await phone.request("INVITE")
@@ -100,8 +100,8 @@ async def test_a_challenge_is_answered_once(reactor):
         assert isinstance(result, NotReached) and result.status == 407
 
 
-async def test_ringing_too_long_is_cancelled_after_it_rang(reactor):
-    async with far_end(reactor, ring=0.3) as (_home, phone, task, invite):
+async def test_ringing_too_long_is_cancelled_after_it_rang():
+    async with far_end(ring=0.3) as (_home, phone, task, invite):
         phone.say(sip.write(sip.reply(invite, 180, tag="far")))
         cancel = await phone.request("CANCEL")
         assert (cancel.via.branch, cancel.seq, cancel.to_tag) == (invite.via.branch, invite.seq, None)
@@ -112,8 +112,9 @@ async def test_ringing_too_long_is_cancelled_after_it_rang(reactor):
         assert isinstance(result, NotReached) and result.outcome == TryLater("no answer")
 
 
-async def test_a_cancel_waits_for_the_first_sign_of_life(reactor):
-    async with far_end(reactor, ring=0.2) as (_home, phone, task, invite):
+async def test_a_cancel_waits_for_the_first_sign_of_life():
+    async with far_end(ring=0.2) as (home, phone, task, invite):
+        await home.skip(0.3)
         assert isinstance(await task, NotReached)
         phone.say(sip.write(sip.reply(invite, 100)))
         cancel = await phone.request("CANCEL")
@@ -122,8 +123,8 @@ async def test_a_cancel_waits_for_the_first_sign_of_life(reactor):
         await phone.request("ACK")
 
 
-async def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_ended(reactor):
-    async with far_end(reactor, ring=0.2) as (home, phone, task, invite):
+async def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_ended():
+    async with far_end(ring=0.2) as (home, phone, task, invite):
         phone.say(sip.write(sip.reply(invite, 180, tag="far")))
         await phone.request("CANCEL")
         phone.say(ok(invite))
@@ -133,8 +134,8 @@ async def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_ended(react
         assert isinstance(await task, NotReached) and home.line.calls == 0
 
 
-async def test_a_second_fork_is_acknowledged_and_ended(reactor):
-    async with far_end(reactor) as (home, phone, task, invite):
+async def test_a_second_fork_is_acknowledged_and_ended():
+    async with far_end() as (home, phone, task, invite):
         phone.say(ok(invite, "one"))
         assert (await phone.request("ACK")).to_tag == "one"
         assert isinstance(await task, SipLeg)
@@ -145,8 +146,8 @@ async def test_a_second_fork_is_acknowledged_and_ended(reactor):
         phone.say(sip.write(sip.reply(bye, 200)))
 
 
-async def test_an_answer_without_a_common_codec_is_ended(reactor):
-    async with far_end(reactor) as (_home, phone, task, invite):
+async def test_an_answer_without_a_common_codec_is_ended():
+    async with far_end() as (_home, phone, task, invite):
         phone.say(ok(invite, body=ANSWER.replace(b"8 101", b"18")))
         await phone.request("ACK")
         bye = await phone.request("BYE")

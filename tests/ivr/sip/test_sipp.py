@@ -70,7 +70,7 @@ async def test_a_caller_who_never_acknowledges_gets_bye_after_32_seconds(reactor
 
 async def test_a_full_line(reactor, tmp_path, sipp):
     async with house(reactor) as home:
-        home.line.draining = True
+        home.line.exchange.draining = True
         await run(sipp, tmp_path, "busy_line", f"127.0.0.1:{home.line.port}")
         assert home.line.counts["503"] == 1 and not home.legs
 

@@ -6,9 +6,9 @@ import pytest
 
 from ivr.sip import message as sip
 from ivr.sip.message import Request, Response
-from ivr.sip.transaction import MOVES, START, Act, Kind, Send, State, Tick, Timer, Transactions, Up
+from ivr.sip.transaction import MOVES, START, Act, Kind, Peer, Send, State, Tick, Timer, Transactions, Up
 
-PEER = ("127.0.0.1", 5070)
+PEER = Peer("127.0.0.1", 5070)
 
 
 def asked(method: str = "INVITE", branch: str = "z9hG4bKa", seq: int = 1, tag: str = "") -> Request:
@@ -154,6 +154,22 @@ def test_ten_thousand_transactions_leave_nothing_behind():
         one.reply(up.key, sip.reply(asked("OPTIONS", f"z9hG4bK{i}", seq=i), 200), i / 1000)
     one.feed(Tick(), PEER, 100)
     assert len(one) == 0 and not one._merged and not one._due
+
+
+def test_over_a_connection_nothing_is_repeated_and_nothing_waited_for():
+    one, far = Transactions(), Peer("127.0.0.1", 5070, "tcp")
+    one.start(asked(), far, 0)
+    assert [up.message for up in tick(one, 40)[1]] == [None] and len(one) == 0
+    (up,) = ups(one.feed(asked("OPTIONS"), far, 50))
+    one.reply(up.key, sip.reply(asked("OPTIONS"), 200), 50)
+    assert tick(one, 50.1, 50) == ([], []) and len(one) == 0
+
+
+def test_a_broken_connection_is_told_to_who_asked_there():
+    one, far = Transactions(), Peer("127.0.0.1", 5070, "tcp")
+    key, _ = one.start(asked(), far, 0)
+    one.start(asked(branch="z9hG4bKb"), PEER, 0)
+    assert one.broken(far) == [Up(key, None, far)] and len(one) == 1
 
 
 def test_kinds_are_all_there():
