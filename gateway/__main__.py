@@ -1,4 +1,4 @@
-"""The command line: `pasokh demo | serve | check | migrate | route | call | bench`. It only reads arguments."""
+"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | bench`. It only reads arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log", default="warning", choices=["debug", "info", "warning", "error"], help="log level")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_demo, _serve, _check, _migrate, _route, _call, _bench):
+    for add in (_demo, _serve, _check, _migrate, _route, _menu, _call, _bench):
         add(commands)
     return parser
 
@@ -81,6 +81,13 @@ def _route(commands: Any) -> None:
     parser.add_argument("text", help="the citizen's words")
     parser.add_argument("--channel", default="web", help="phone, sms, mail, web, desk (default web)")
     parser.add_argument("--to", default="", help="the address or number it came to")
+
+
+def _menu(commands: Any) -> None:
+    parser = _command(commands, "menu", "Check, draw or play the phone's menus without a telephone.", _run_menu)
+    from gateway import menus
+
+    menus.add_arguments(parser)
 
 
 def _call(commands: Any) -> None:
@@ -166,6 +173,12 @@ def _run_route(options: argparse.Namespace) -> int:
 
     print(serve.explain_route(options.config, options.text, options.channel, options.to))
     return 0
+
+
+def _run_menu(options: argparse.Namespace) -> int:
+    from gateway import menus
+
+    return menus.run(options)
 
 
 def _run_call(options: argparse.Namespace) -> int:

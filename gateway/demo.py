@@ -22,7 +22,7 @@ import aiohttp
 
 from config.values import Config
 from core.people import add_token, set_password
-from gateway import supervise, wiring
+from gateway import reload, supervise, wiring
 
 DRAIN = 3.0  # seconds calls in progress get at a stop
 PATIENCE = 5.0  # seconds a port may still be held by a process that is ending
@@ -42,17 +42,18 @@ async def run(options: argparse.Namespace) -> int:
     signals.install()
     parts = supervise.Parts()
     try:
-        told, broken = await _start(options, parts)
+        told, system = await _start(options, parts)
     except (PortTaken, wiring.CannotStart) as fault:
         print(f"pasokh demo: {fault}", file=sys.stderr)
         await parts.stop(0)
         return 2
     print(json.dumps(told, ensure_ascii=False) if options.json else _words(told), flush=True)
-    await supervise.stop_on(signals, parts, DRAIN, broken)
-    return 70 if broken.is_set() else 0
+    signals.on_reload(lambda: reload.reload(system.channels))
+    await supervise.stop_on(signals, parts, DRAIN, system.store.broken)
+    return 70 if system.store.broken.is_set() else 0
 
 
-async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[Mapping[str, Any], asyncio.Event]:
+async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[Mapping[str, Any], wiring.System]:
     folder: Path = options.dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     ports = await _ports(options)
@@ -66,7 +67,7 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[M
     await _post(
         host, {"hook": f"http://127.0.0.1:{port}/hooks/sms/main/{secret}", "smtp": f"127.0.0.1:{ports['smtp']}"}
     )
-    return await _told(site, system, ports, world, folder), system.store.broken
+    return await _told(site, system, ports, world, folder), system
 
 
 # ---------------------------------------------------------------- ports

@@ -11,7 +11,7 @@ from config.faults import Fault
 from config.read import SEEDS
 from core import routing
 from core.channels import Inbound
-from gateway import supervise, wiring
+from gateway import reload, supervise, wiring
 
 FAULT = 2
 BROKEN = 70  # the disk failed an fsync: never tried again, the supervisor starts us anew
@@ -29,6 +29,7 @@ async def run(options: argparse.Namespace) -> int:
         print(f"pasokh serve: {fault}", file=sys.stderr)
         await parts.stop(0)
         return FAULT
+    signals.on_reload(lambda: reload.reload(system.channels))
     print(f"pasokh serves on {site.settings.web.bind}:{system.web_port}", flush=True)
     await supervise.stop_on(signals, parts, site.settings.drain_seconds, system.store.broken)
     return BROKEN if system.store.broken.is_set() else 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 log = logging.getLogger("pasokh.supervise")
 
@@ -62,16 +63,28 @@ async def _stop_one(name: str, stop: Stop, left: float) -> None:
 
 
 class Signals:
-    """SIGINT and SIGTERM ask for a stop; a second one skips the wait."""
+    """SIGINT and SIGTERM ask for a stop; a second one skips the wait. SIGHUP asks to read menus and texts again."""
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
         self.hurry = asyncio.Event()
+        self._reloading: set[asyncio.Task[None]] = set()
 
     def install(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._ask)
+
+    def on_reload(self, reload: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """From now on SIGHUP runs `reload`."""
+        loop = asyncio.get_running_loop()
+
+        def begin() -> None:
+            task = loop.create_task(reload())
+            self._reloading.add(task)
+            task.add_done_callback(self._reloading.discard)
+
+        loop.add_signal_handler(signal.SIGHUP, begin)
 
     def _ask(self) -> None:
         (self.hurry if self.asked.is_set() else self.asked).set()

@@ -121,10 +121,8 @@ class Phone:
         Raises config.Faults naming every fault; then nothing has changed.
         """
         site, say = await asyncio.to_thread(self._read_again)
-        if self._house is None:
-            raise RuntimeError("the phone has not started")
         self.site = replace(self.site, menus=site.menus, langs=site.langs)
-        self._house = replace(self._house, menus=site.menus, say=say, sounds=self._sounds(say), lang=site.langs[0])
+        self._house = replace(self.house, menus=site.menus, say=say, sounds=self._sounds(say), lang=site.langs[0])
         self._task(self._warm(self._house))
         log.info("menus reloaded", extra={"menus": sorted(site.menus.trees)})
 
@@ -142,6 +140,13 @@ class Phone:
     def ports(self) -> Mapping[str, int]:
         """The UDP port of each open line."""
         return {line.name: line.port for line in self._lines}
+
+    @property
+    def house(self) -> House:
+        """What a call that begins now gets."""
+        if self._house is None:
+            raise RuntimeError("the phone has not started")
+        return self._house
 
     @property
     def calls(self) -> int:

@@ -24,7 +24,9 @@ from core.intake import Desk
 from core.schema import file, message, ticket
 from core.throttle import Throttle
 from ivr import channel, phone, prompts
+from ivr.call import Call
 from ivr.channel import Phone
+from ivr.counter import House
 from ivr.media import g711
 from ivr.prompts import Prompts
 from ivr.sounds import Sounds
@@ -51,6 +53,9 @@ failed = "goodbye"
 do = "hangup"
 say = "ivr.menu.goodbye"
 """
+
+
+SENT = [("پیامِ شما پنج ثانیه", "3")]
 
 
 def lines(**more) -> dict:
@@ -218,6 +223,45 @@ async def test_answers_are_heard_by_calling_so_nothing_is_sent(tmp_path):
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # Twisted leaves the socket it cannot bind
+async def test_a_reload_is_for_new_calls_and_a_faulty_file_leaves_the_old_one(opened, tmp_path):
+    _, _, door = opened
+    folder = tmp_path / "site"
+    (folder / "menus").mkdir(parents=True)
+    place = folder / "menus" / "main.toml"
+    place.write_text(MAILBOX)
+    ours = channel.make(gear(tmp_path, table={"line": {}}, reread=lambda: configuration.read(site=folder)))
+    await ours.start(door)
+    try:
+        await ours.reload()
+        before = MadeUpLeg()
+        running = asyncio.create_task(Call(before, quick(ours)).run())
+        await until(lambda: before.heard)
+        assert before.heard[0] == texts()("ivr.menu.record", "fa")
+        place.write_text(MAILBOX.replace('say = "ivr.menu.record"', 'say = "ivr.menu.object"'))
+        await ours.reload()
+        after = MadeUpLeg(SENT)
+        await call(after, quick(ours))
+        assert not running.done()
+        before.end("caller")
+        await asyncio.wait_for(running, 10)
+        assert after.heard[0] == texts()("ivr.menu.object", "fa")
+        assert texts()("ivr.menu.object", "fa") not in before.heard
+        place.write_text(MAILBOX.replace('do = "record"', 'do = "dance"'))
+        with pytest.raises(Faults, match=r"main\.toml:3: unknown-do"):
+            await ours.reload()
+        still = MadeUpLeg(SENT)
+        await call(still, quick(ours))
+        assert still.heard[0] == texts()("ivr.menu.object", "fa")
+    finally:
+        await ours.stop(0)
+
+
+def quick(ours: Phone) -> House:
+    """The channel's own house, with words for sound."""
+    home = ours.house
+    return replace(home, sounds=Sounds(Prompts(home.say), Words(), None, lambda: TODAY))
+
+
 async def test_a_taken_port_is_named(opened, reactor, tmp_path):
     _, _, door = opened
     first = channel.make(gear(tmp_path / "a", reactor))

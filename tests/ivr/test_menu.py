@@ -10,9 +10,12 @@ from ivr.menu import Menus
 from tests.ivr.site import menus
 
 TEXTS = {
-    "fa": {"ivr.a": "الف", "ivr.b": "ب", "ivr.wrong": "اشتباه", "ivr.silence": "سکوت"},
-    "en": {"ivr.a": "a", "ivr.wrong": "w", "ivr.silence": "s"},
+    "fa": {"ivr.a": "الف", "ivr.b": "ب", "ivr.wrong": "اشتباه", "ivr.silence": "سکوت", "ivr.facts": "{code}"},
+    "en": {"ivr.a": "a", "ivr.wrong": "w", "ivr.silence": "s", "ivr.facts": "{code}"},
 }
+LONG = "یک واژه " * 80
+for known in TEXTS.values():
+    known["ivr.long"] = LONG
 END = '\n[menu.end]\ndo = "hangup"\n'
 
 
@@ -79,6 +82,20 @@ CASES = {
         'start = "a"\n[menu.a]\ndo = "when"\nis = "raining"\nyes = "end"\nno = "end"' + END,
         [("bad-value", 4)],
     ),
+    "a sentence that wants facts": (CHOICE + 'key.1 = "end"\nsay = "ivr.facts"' + END, [("unknown-fact", 6)] * 2),
+    "a queue that is never left": ('start = "a"\n[menu.a]\ndo = "queue"\nserved = "end"' + END, [("dead-end", 3)]),
+    "a bell without an end": ('start = "a"\n[menu.a]\ndo = "connect"\nto = "water"' + END, [("dead-end", 3)]),
+    "a verb that is no text": ('start = "a"\n[menu.a]\ndo = ["say"]' + END, [("unknown-do", 3)]),
+    "a check of later": (
+        'start = "a"\n[menu.a]\ndo = "digits"\ncheck = "clause"\nok = "end"\nelse = "end"' + END,
+        [("later", 4)],
+    ),
+    "a prompt without an else": ('start = "a"\n[menu.a]\ndo = "prompt"\nok = "end"' + END, [("no-else", 3)]),
+    "a choice nobody can listen to": (CHOICE + 'key.1 = "end"\nsay = "ivr.long"' + END, [("choices-too-long", 6)] * 2),
+    "a text by post": (
+        'start = "a"\n[menu.a]\ndo = "text"\nwhat = "gold"\nok = "end"\nfailed = "end"' + END,
+        [("bad-value", 4)],
+    ),
     "a look of later": (
         'start = "a"\n[menu.a]\ndo = "look"\nwhat = "survey"\nelse = "end"' + END,
         [("later", 4)],
@@ -90,6 +107,26 @@ CASES = {
 def test_a_fault_has_its_word_and_line(case):
     text, expected = CASES[case]
     assert faults(text) == expected
+
+
+def test_a_way_of_more_than_three_minutes_is_named_with_its_nodes():
+    says = "".join(f'[menu.a{n}]\ndo = "say"\nsay = "ivr.long"\ngo = "a{n + 1}"\n' for n in range(5))
+    found = read('start = "a0"\n' + says + '[menu.a5]\ndo = "hangup"\n')
+    assert isinstance(found, list)
+    assert {(fault.word, fault.line) for fault in found} == {("path-too-long", 19)}
+    assert "a0 → a1 → a2 → a3 → a4" in found[0].remedy
+
+
+def test_what_nobody_has_spoken_is_a_warning_with_the_voice_and_a_fault_without():
+    text = CHOICE + 'key.1 = "end"\nsay = "ivr.a"' + END
+    spoken = {("ivr.a", "fa")}.__contains__
+    known = {"recorded": lambda key, lang: spoken((key, lang))}
+    warned = menu.read({"menus/main.toml": text}, TEXTS, **known)
+    assert isinstance(warned, Menus)
+    assert [(one.word, one.line) for one in warned.warnings] == [("missing-prompt", 6)]
+    assert "ivr.a is not recorded in en" in warned.warnings[0].remedy
+    refused = menu.read({"menus/main.toml": text}, TEXTS, speech=False, **known)
+    assert [(one.word, one.line) for one in refused] == [("missing-prompt", 6)]
 
 
 def test_seven_choices_are_too_many_but_repeat_and_languages_do_not_count():
