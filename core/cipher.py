@@ -10,6 +10,7 @@ import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -113,7 +114,9 @@ def blind(ring: Keyring, kind: str, value: str, number: int | None = None) -> by
 
 def mac(ring: Keyring, purpose: str, *values: Value, number: int | None = None) -> bytes:
     """HMAC-SHA-256 (32 bytes) over `values`, each with its length, so that no two lists share one."""
-    return hmac.digest(ring.key("mac:" + purpose, number), _framed(values), "sha256")
+    keyed = _keyed(ring.key("mac:" + purpose, number)).copy()
+    keyed.update(_framed(values))
+    return keyed.digest()
 
 
 def same(one: bytes | str, other: bytes | str) -> bool:
@@ -153,6 +156,12 @@ def _derived(key: bytes, purpose: str) -> bytes:
 _KEPT: dict[tuple[bytes, str], bytes] = {}  # derived keys: HKDF takes longer than the sealing itself
 
 
+@lru_cache(256)
+def _keyed(key: bytes) -> hmac.HMAC:
+    """A begun HMAC-SHA-256, to be copied: half the time of a new one."""
+    return hmac.new(key, digestmod="sha256")
+
+
 def _box(ring: Keyring, number: int) -> AESGCM:
     return AESGCM(ring.key("seal", number))
 
@@ -166,7 +175,7 @@ def _bytes(value: Value) -> bytes:
 
 
 def _framed(values: tuple[Value, ...]) -> bytes:
-    return b"".join(len(raw).to_bytes(8, "big") + raw for raw in map(_bytes, values))
+    return b"".join([len(raw).to_bytes(8, "big") + raw for raw in map(_bytes, values)])
 
 
 def _fsync_folder(folder: Path) -> None:

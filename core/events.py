@@ -18,10 +18,11 @@ from sqlalchemy import Connection
 
 from core import ids
 from core.errors import NotFound
-from core.schema import AGENCY, canonical, event, ticket
+from core.schema import AGENCY, encoded, event, ticket
 
 START = bytes(32)  #: what every chain begins from, so that a new ticket reads nothing
 SALT = 16  #: octets
+BELL = 0.02  #: seconds between two rings: whoever is woken looks into the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ def seal(salt: bytes, text: str) -> bytes:
 
 def link(key: bytes, prev: bytes, row: Mapping[str, Any], sealed: bytes | None) -> bytes:
     """The hash of `row` (id, ticket, seq, kind, actor, at, data) behind `prev`. 32 octets."""
-    words = canonical([row["id"], row["ticket"], row["seq"], row["kind"], row["actor"], row["at"], row["data"]])
-    return blake2b(prev + words.encode() + (sealed or b""), key=key, digest_size=32).digest()
+    words = encoded([row["id"], row["ticket"], row["seq"], row["kind"], row["actor"], row["at"], row["data"]])
+    return blake2b(prev + words + (sealed or b""), key=key, digest_size=32).digest()
 
 
 def chained(
@@ -118,8 +119,23 @@ class Doorbell:
     def __init__(self) -> None:
         self.count = 0
         self._waiting: set[asyncio.Future[None]] = set()
+        self._rung_at = -BELL
+        self._later: asyncio.TimerHandle | None = None
 
     def ring(self) -> None:
+        """Wake them now, or together with whoever rings next when it has just rung."""
+        if self._later is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait = self._rung_at + BELL - loop.time()
+        if wait > 0:
+            self._later = loop.call_later(wait, self._ring)
+        else:
+            self._ring()
+
+    def _ring(self) -> None:
+        self._later = None
+        self._rung_at = asyncio.get_running_loop().time()
         self.count += 1
         for waiter in self._waiting:
             if not waiter.done():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql
 
 from core import cipher, events, sets
@@ -49,7 +49,7 @@ def write(s: Connection, items: Sequence[Prepared]) -> list[Receipt]:
         _insert(s, winners)
     repeats = {first[id(item)] for item in items} - {item.number for item in winners}
     known = receipts(s, repeats, items[0].ring) if repeats else {}
-    known |= {item.number: _receipt(item, id(item) in marked) for item in winners}
+    known |= {item.number: receipt(item, id(item) in marked) for item in winners}
     return [
         known[item.number] if first[id(item)] == item.number else repeat(known[first[id(item)]], id(item) in once)
         for item in items
@@ -58,14 +58,18 @@ def write(s: Connection, items: Sequence[Prepared]) -> list[Receipt]:
 
 def note_seen(s: Connection, items: Iterable[Prepared], about: int | None = None) -> None:
     """Mark `items` as seen, unless they are; `about` is the ticket they continue."""
-    rows: list[Row] = [
+    sets.insert(s, seen, marks(items, about), unless_there=True)
+
+
+def marks(items: Iterable[Prepared], about: int | None = None) -> list[Row]:
+    """Rows of `seen` for `items`, in the order of their keys."""
+    return [
         {
             "agency": AGENCY, "channel": item.inbound.channel, "ref": item.ref, "body_hash": item.body,
             "at": item.at, "ticket": about or item.number, "message": item.number,
         }
         for item in sorted(items, key=Prepared.key)
     ]  # fmt: skip
-    sets.insert(s, seen, rows, unless_there=True)
 
 
 def look(s: Connection, items: Sequence[Prepared]) -> dict[tuple[str, bytes], list[Any]]:
@@ -168,42 +172,55 @@ def link_contacts(s: Connection, items: Sequence[Prepared]) -> None:
         return
     numbers = contacts(s, wanted)
     for item in items:
-        if item.contact is not None:
-            mine = numbers[item.contact["kind"], item.contact["blind"]]
-            item.ticket["contact"] = item.message["contact"] = mine
-            if item.participant is not None:
-                item.participant["contact"] = mine
-            if item.outbox is not None and item.reply_to is None:
-                item.outbox["contact"] = mine
-        if item.reply_to is not None:
-            there = numbers[item.reply_to["kind"], item.reply_to["blind"]]
-            item.ticket["answer_to"] = there
-            if item.outbox is not None:
-                item.outbox["contact"] = there
+        link(item, numbers)
 
 
-def _insert(s: Connection, items: Sequence[Prepared]) -> None:
-    pos = events.pos(s)
+def link(item: Prepared, numbers: Mapping[tuple[str, bytes], int]) -> None:
+    """Put the ids of its contact points, by (kind, blind), into the rows of `item`."""
+    if item.contact is not None:
+        mine = numbers[item.contact["kind"], item.contact["blind"]]
+        item.ticket["contact"] = item.message["contact"] = mine
+        if item.participant is not None:
+            item.participant["contact"] = mine
+        if item.outbox is not None and item.reply_to is None:
+            item.outbox["contact"] = mine
+    if item.reply_to is not None:
+        there = numbers[item.reply_to["kind"], item.reply_to["blind"]]
+        item.ticket["answer_to"] = there
+        if item.outbox is not None:
+            item.outbox["contact"] = there
+
+
+def rows(items: Sequence[Prepared]) -> Iterator[tuple[Table, list[Row]]]:
+    """The rows of new tickets, by table, in an order that their keys bear; events still lack their `pos`."""
     codes = [
         {"id": item.number, "agency": AGENCY, "at": item.at, "value": item.code, "ticket": item.number}
         for item in items
     ]  # fmt: skip
-    for table, rows in (
+    for table, found in (
         (ticket, [item.ticket for item in items]),
         (code, codes),
         (message, [item.message for item in items]),
-        (event, [item.event | {"pos": pos} for item in items]),
+        (event, [item.event for item in items]),
         (raw, [item.raw for item in items if item.raw is not None]),
         (file, list(chain.from_iterable(item.files for item in items))),
         (outbox, [item.outbox for item in items if item.outbox is not None]),
         (participant, [item.participant for item in items if item.participant is not None]),
         (mail_id, [item.mail for item in items if item.mail is not None]),
     ):
-        if rows:
-            sets.insert(s, table, rows, unless_there=table is mail_id)
+        if found:
+            yield table, found
 
 
-def _receipt(item: Prepared, same_id: bool) -> Receipt:
+def _insert(s: Connection, items: Sequence[Prepared]) -> None:
+    for table, found in rows(items):
+        if table is event:
+            found = [row | {"pos": events.pos(s)} for row in found]
+        sets.insert(s, table, found, unless_there=table is mail_id)
+
+
+def receipt(item: Prepared, same_id: bool = False) -> Receipt:
+    """The receipt of a new ticket."""
     return Receipt(
         item.code, item.pin, item.ticket["unit"], item.ticket["due_at"], item.number, item.number, item.state,
         True, same_id,

@@ -78,10 +78,7 @@ class Desk:
 
     async def _take(self, message: Inbound) -> Receipt:
         self._store.fetch_ids()
-        receipt = await self._store.take(self._preparer.prepare(message, self._clock.now()))
-        if self._wake is not None:
-            self._wake()
-        return receipt
+        return await self._store.take(self._preparer.prepare(message, self._clock.now()))
 
     async def keep(self, data: bytes | AsyncIterator[bytes], kind: str) -> KeptFile:
         """Keep bytes on disk before they are mentioned. `kind`: file name or type hint. Raises Busy, WrongInput."""

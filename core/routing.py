@@ -62,6 +62,11 @@ class Rules:
     secretariat: str  #: slug of the unit for what fits nothing
     services: Mapping[str, str] = field(default_factory=dict)  #: service slug → slug of the unit that gives it
     addresses: Mapping[str, str] = field(default_factory=dict)  #: extension or mail address → slug
+    needed: tuple[tuple[str, ...], ...] = field(init=False, repr=False, compare=False)
+    #: for each rule, what one of must stand in a text, or it need not be looked at; empty: any text will do
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needed", tuple(_needed(rule) for rule in self.items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +87,10 @@ class Route:
 
 def facts_of(message: Inbound, area: str | None = None) -> Facts:
     """What rules may see of a message."""
+    hints = {str(k): str(v) for k, v in message.facts.items() if isinstance(v, str | int)} if message.facts else {}
     return Facts(
         channel=message.channel,
-        text="\n".join(filter(None, (message.subject, message.text))),
+        text=f"{message.subject}\n{message.text}" if message.subject else message.text,
         to=tuple(message.to),
         kind=message.kind,
         service=message.service,
@@ -92,7 +98,7 @@ def facts_of(message: Inbound, area: str | None = None) -> Facts:
         area=area,
         lang=message.lang,
         sender=message.contact.value if message.contact else None,
-        hints={str(k): str(v) for k, v in message.facts.items() if isinstance(v, str | int)},
+        hints=hints,
     )
 
 
@@ -105,7 +111,9 @@ def route(facts: Facts, rules: Rules) -> Route:
     haystack = _Haystack(facts.text)
     rule: Rule | None = None
     matched: dict[str, str] = {}
-    for candidate in rules.items:
+    for candidate, needed in zip(rules.items, rules.needed, strict=True):
+        if needed and not haystack.has_one(needed):
+            continue
         found = _fits(candidate, facts, haystack)
         if found is not None:
             rule, matched = candidate, found
@@ -135,6 +143,14 @@ class _Haystack:
         joined, cut = persian.readings(text)
         self._lines = f" {' '.join(joined)} " if joined is cut else f" {' '.join(joined)} \n {' '.join(cut)} "
 
+    def has_one(self, wanted: tuple[str, ...]) -> bool:
+        """Does one of `wanted` (as `_wanted` has them) stand here?"""
+        lines = self._lines
+        for one in wanted:  # noqa: SIM110 any() takes twice as long, and every message meets every rule here
+            if one in lines:
+                return True
+        return False
+
     def held(self, values: tuple[str, ...]) -> list[str]:
         """Those of `values` that stand here."""
         lines = self._lines
@@ -145,6 +161,11 @@ class _Haystack:
 def _wanted(values: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Each phrase, and what to look for between blanks."""
     return tuple((one, f" {one[:-1]}" if one.endswith("*") else f" {one} ") for one in values)
+
+
+def _needed(rule: Rule) -> tuple[str, ...]:
+    values = rule.when.get("words.any", ()) or rule.when.get("words.all", ())[:1]
+    return tuple(wanted for _, wanted in _wanted(values))
 
 
 def _fits(rule: Rule, facts: Facts, text: _Haystack) -> dict[str, str] | None:

@@ -47,7 +47,10 @@ Big = BigInteger().with_variant(Integer(), "sqlite")
 
 def canonical(value: Any) -> str:
     """`value` as JSON with sorted keys: one text for one value, so that hashes can be made over it."""
-    return msgspec.json.encode(value, order="sorted").decode()
+    return encoded(value).decode()
+
+
+encoded = msgspec.json.Encoder(order="sorted").encode  #: `canonical` as UTF-8
 
 
 class Json(sa.types.TypeDecorator[Any]):

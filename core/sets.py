@@ -52,7 +52,7 @@ def insert(s: Connection, table: Table, rows: Sequence[Mapping[str, Any]], unles
 def _plan(table: Table, keys: tuple[str, ...], unless_there: bool, arrays: bool) -> _Plan:
     names = ", ".join(f'"{key}"' for key in keys)
     if arrays:
-        each = ", ".join(f"${n}::{_array(table.c[key].type)}[]" for n, key in enumerate(keys, 1))
+        each = ", ".join(f"${n}::{type_name(table.c[key].type)}[]" for n, key in enumerate(keys, 1))
         source = f"SELECT * FROM unnest({each})"
     else:
         source = f"VALUES ({', '.join('?' * len(keys))})"
@@ -61,7 +61,8 @@ def _plan(table: Table, keys: tuple[str, ...], unless_there: bool, arrays: bool)
     return _Plan(f'INSERT INTO "{table.name}" ({names}) {source}{end}', columns)
 
 
-def _array(kind: Any) -> str:
+def type_name(kind: Any) -> str:
+    """What PostgreSQL calls a column's type."""
     return next((name for cls, name in _ARRAYS if isinstance(kind, cls)), "text")
 
 

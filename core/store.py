@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from core import batch, ids, store_postgresql, store_sqlite
+from core import batch, fresh, ids, store_postgresql, store_sqlite
 from core.channels import Clock, Receipt
 from core.errors import Busy, PasokhError
 from core.events import Doorbell
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_ITEMS, QUEUE_BYTES = 2000, 64 << 20  #: in front of the writer; beyond: Busy
 BATCH_ITEMS, BATCH_BYTES = 500, 8 << 20  #: of one transaction
+SHARE = 8  #: receipts told in one turn of the loop
 LOW = 2 * ids.BLOCK  #: fetch numbers when fewer are left
 TRIES = 3  #: of a deed whose transaction lost a race (deadlock, serialization)
 
@@ -47,6 +48,8 @@ class Backend(Protocol):
 
     @property
     def doorbell(self) -> Doorbell: ...
+
+    async def take_new(self, items: Sequence[Prepared]) -> set[int]: ...
 
     async def intake(self, deed: Callable[..., T], *args: Any) -> T: ...
 
@@ -210,6 +213,19 @@ class Store:
         return taken
 
     async def _commit(self, items: list[Prepared]) -> Sequence[Receipt | Exception]:
+        """What is plainly new ahead, where the store can; then the rest, which may continue or repeat it."""
+        try:
+            new = await self._backend.take_new(items)
+        except Exception as error:
+            if self._is_everyones(error):  # it may be on disk all the same: whoever says it again gets its receipt
+                return [Busy(5)] * len(items)
+            log.warning("new tickets were not written at once", exc_info=error)
+            new = set()
+        rest = [item for item in items if item.number not in new]
+        outcomes = iter(await self._commit_rest(rest) if rest else ())
+        return [fresh.receipt(item) if item.number in new else next(outcomes) for item in items]
+
+    async def _commit_rest(self, items: list[Prepared]) -> Sequence[Receipt | Exception]:
         """All in one transaction; if that fails, one by one. A lost race (deadlock) is tried anew as it was."""
         for attempt in range(TRIES):
             try:
@@ -254,15 +270,17 @@ class Store:
             self.broken.set()
         return fault is not Fault.NONE
 
-    @staticmethod
-    def _settle(taken: Pairs, outcomes: Sequence[Receipt | Exception]) -> None:
-        for (_, waiter), outcome in zip(taken, outcomes, strict=True):
+    def _settle(self, taken: Pairs, outcomes: Sequence[Receipt | Exception]) -> None:
+        """Tell the outcomes, a share each turn of the loop: callers told at once would all come back at once."""
+        for (_, waiter), outcome in zip(taken[:SHARE], outcomes, strict=False):
             if waiter.done():  # its caller has gone; the row stays
                 continue
             if isinstance(outcome, Exception):
                 waiter.set_exception(outcome)
             else:
                 waiter.set_result(outcome)
+        if len(taken) > SHARE:
+            asyncio.get_running_loop().call_soon(self._settle, taken[SHARE:], outcomes[SHARE:])
 
 
 async def open(url: str | None, clock: Clock, folder: Path, chain_key: bytes = b"") -> Store:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from core import migrations
-from core.events import Doorbell
+from core import migrations, store_statement
+from core.events import BELL, Doorbell
+from core.prepared import Prepared
 from core.refusal import Fault, Refusal
 from core.schema import meta
 
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 POOL = 8  #: connections for deeds and reads; intake and the doorbell have their own
 OLDEST = 15
-BELL = 0.02  #: seconds between two NOTIFY of one process
 BELL_NAME = "pasokh_events"
 AGAIN = 2.0  #: seconds before the doorbell's connection is tried anew
 SETTINGS = {
@@ -70,13 +70,30 @@ class Postgresql:
             raise
         self.doorbell.start()
 
-    async def intake(self, deed: Callable[..., T], *args: Any) -> T:
-        if self._connection is None or self._connection.invalidated:
-            await self._drop()
-            self._connection = await self._connect()
+    async def take_new(self, items: Sequence[Prepared]) -> set[int]:
+        """Write those of `items` that are plainly new, in one statement and transaction; the numbers of their messages.
+
+        Whatever fails, nothing of it is written.
+        """
+        fresh = store_statement.new_ones(items)
+        if not fresh:
+            return set()
+        sql, args = store_statement.insert(fresh, self._base)
+        connection = await self._own()
+        raw = (await connection.get_raw_connection()).driver_connection
+        assert isinstance(raw, asyncpg.Connection)
         try:
-            async with self._connection.begin():
-                return await self._connection.run_sync(deed, *args)
+            return {row[0] for row in await raw.fetch(sql, *args)}
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            if raw.is_closed():
+                await self._drop()
+            raise
+
+    async def intake(self, deed: Callable[..., T], *args: Any) -> T:
+        connection = await self._own()
+        try:
+            async with connection.begin():
+                return await connection.run_sync(deed, *args)
         except DBAPIError as error:
             if error.connection_invalidated:
                 await self._drop()
@@ -141,12 +158,15 @@ class Postgresql:
             raise Refusal(f"The database has the older schema {version}, ours is {head}: run `pasokh migrate`.")
         self._base = int(s.execute(sa.select(meta.c.value).where(meta.c.key == "base")).scalar_one())
 
-    async def _connect(self) -> AsyncConnection:
+    async def _own(self) -> AsyncConnection:
         """Intake's own. It asks by index only, but a plan made while a table was small would scan it for ever."""
-        connection = await self._engine.connect()
-        await connection.exec_driver_sql("SET enable_seqscan = off")
-        await connection.commit()
-        return connection
+        if self._connection is None or self._connection.invalidated:
+            await self._drop()
+            connection = await self._engine.connect()
+            await connection.exec_driver_sql("SET enable_seqscan = off")
+            await connection.commit()
+            self._connection = connection
+        return self._connection
 
     async def _drop(self) -> None:
         connection, self._connection = self._connection, None

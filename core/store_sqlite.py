@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from core import migrations
 from core.errors import Busy
 from core.events import Doorbell
+from core.prepared import Prepared
 from core.refusal import Fault, Refusal
 from core.schema import event
 
@@ -68,6 +69,10 @@ class Sqlite:
             await self.close()
             raise
         self._resting = asyncio.create_task(self._rest())
+
+    async def take_new(self, items: Sequence[Prepared]) -> set[int]:
+        """Nothing ahead of the batch: there are no round trips to spare."""
+        return set()
 
     async def intake(self, deed: Callable[..., T], *args: Any) -> T:
         return await self._on_writer(self._transact, deed, *args)

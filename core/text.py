@@ -59,7 +59,7 @@ def clean(text: str) -> str:
 
     NUL, controls but tab and LF, bidi overrides and isolates, lone surrogates are dropped; ZWNJ stays.
     """
-    if text is _last[0]:
+    if text is _last[0] or (text.isascii() and text.isprintable()):
         return text
     _last[0] = text = _cleaned(text)
     return text
@@ -85,6 +85,9 @@ def words(text: str) -> list[str]:
 
 def readings(text: str) -> tuple[list[str], list[str]]:
     """Folded words with compounds joined at their ZWNJ, and with them cut there."""
+    if ZWNJ not in text:
+        whole = _WORD.findall(fold(text))
+        return whole, whole
     folded = _fold(_opened(text).replace(ZWNJ, _JOINT))
     cut = _WORD.findall(folded)
     return (_WORD.findall(folded.replace(_JOINT, "")), cut) if _JOINT in folded else (cut, cut)
@@ -113,7 +116,8 @@ def _glue(text: str) -> str:
 
 def _opened(text: str) -> str:
     """Cleaned, and the ی of خانه‌ی gone, while ZWNJ still shows where words join."""
-    return _EZAFE.sub("ه", clean(text))
+    text = clean(text)
+    return _EZAFE.sub("ه", text) if ZWNJ in text else text
 
 
 def _fold(text: str) -> str:

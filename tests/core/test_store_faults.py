@@ -31,6 +31,7 @@ async def test_a_writer_that_dies_leaves_nobody_waiting_and_says_so(desk: Desk, 
 
     with monkeypatch.context() as patch:
         patch.setattr(store._backend, "intake", dies)
+        patch.setattr(store._backend, "take_new", dies)
         async with asyncio.timeout(5):
             found = await asyncio.gather(*(desk.take(form(f"f{n}")) for n in range(3)), return_exceptions=True)
     assert all(isinstance(one, Busy) for one in found)
