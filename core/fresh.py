@@ -191,6 +191,11 @@ def link(item: Prepared, numbers: Mapping[tuple[str, bytes], int]) -> None:
             item.outbox["contact"] = there
 
 
+def is_plain(item: Prepared) -> bool:
+    """Can it be written, as far as it is new, without asking the store for anything?"""
+    return not item.follows
+
+
 def rows(items: Sequence[Prepared]) -> Iterator[tuple[Table, list[Row]]]:
     """The rows of new tickets, by table, in an order that their keys bear; events still lack their `pos`."""
     codes = [

@@ -44,10 +44,10 @@ point AS (
 
 
 def new_ones(items: Sequence[Prepared]) -> list[Prepared]:
-    """Those that may be new tickets: of each (channel, ref) the first that continues nothing."""
+    """Those that may be new tickets: of each (channel, ref) the first that asks the store for nothing else."""
     first: dict[tuple[str, bytes], Prepared] = {}
     for item in items:
-        if not item.follows:
+        if fresh.is_plain(item):
             first.setdefault((item.inbound.channel, item.ref), item)
     return list(first.values())
 
