@@ -9,6 +9,11 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+
+from core import store
 
 FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
@@ -58,3 +63,26 @@ class Server:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "LC_ALL": "C.UTF-8"},
         )
+
+
+BLANKS: dict[str, str] = {}  # a server's URL -> the database with the newest schema that others are copied from
+
+
+async def empty_database(server: str, *, like: str = "template1") -> str:
+    """URL of a fresh database on `server`: an empty one, or a copy of the one named `like`."""
+    name = f"t{uuid4().hex}"
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{like}"')
+    finally:
+        await connection.close()
+    return server.rsplit("/", 1)[0] + f"/{name}"
+
+
+async def blank_database(server: str, folder: Path) -> str:
+    """URL of a fresh database with the newest schema, which is made by the migrations once a server."""
+    if server not in BLANKS:
+        url = await empty_database(server)
+        await store.migrate(url, folder)
+        BLANKS[server] = url.rsplit("/", 1)[1]
+    return await empty_database(server, like=BLANKS[server])

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from functools import cache
 from pathlib import Path
-from uuid import uuid4
 
-import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -20,19 +18,9 @@ from core.files import Files
 from core.intake import Desk
 from core.store import Store
 from core.throttle import Throttle
+from tests.postgres import blank_database
 
 KEY = b"k" * 32
-
-
-async def empty_database(server: str) -> str:
-    """URL of a fresh, empty database on `server`."""
-    name = f"t{uuid4().hex}"
-    connection = await asyncpg.connect(server)
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()
-    return server.rsplit("/", 1)[0] + f"/{name}"
 
 
 @cache
@@ -62,8 +50,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def place(url: str, tmp_path: Path) -> str:
     """URL of an empty place with the newest schema."""
     if url.startswith("postgresql"):
-        url = await empty_database(url)
-        await store.migrate(url, tmp_path)
+        url = await blank_database(url, tmp_path)
     return url
 
 

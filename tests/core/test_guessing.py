@@ -65,6 +65,7 @@ async def test_a_channel_full_of_guesses_is_slower_but_honest_people_are_served(
     assert own is not None and own.proven and len(waited) == 4
 
 
+@pytest.mark.slow
 async def test_the_alert_comes_again_after_an_hour_not_before(desk: Desk, waited, caplog, clock: HandClock):
     with caplog.at_level(logging.WARNING):
         for _ in range(2):

@@ -27,7 +27,7 @@ from core.schema import code as codes
 from core.schema import cursor, event, file, message, meta, metadata, ticket
 from core.schema import seen as seen_table
 from core.store import Store
-from tests.core.conftest import empty_database
+from tests.postgres import empty_database
 
 TEXT = "چراغ خیابان ما یک هفته است که خاموش است"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.core.conftest import empty_database
 from tests.journeys.running import ROOT, Demo, until
+from tests.postgres import empty_database
 
 
 def pasokh(*words: str) -> subprocess.CompletedProcess[str]:

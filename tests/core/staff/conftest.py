@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 import sqlalchemy as sa
@@ -23,6 +22,7 @@ from core.outbox import put
 from core.states import CLOCK
 from core.throttle import Throttle
 from core.views import Actor
+from tests.postgres import blank_database
 
 SATURDAY = 1_764_388_800_000  # 2025-11-29 07:30 in Tehran, a working day
 CONFIG = None
@@ -152,8 +152,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     kind, clock = request.param, HandClock(SATURDAY)
     url = None
     if kind == "postgresql":
-        url = await _database(request.getfixturevalue("postgres"), tmp_path.name)
-        await store.migrate(url, tmp_path)
+        url = await blank_database(request.getfixturevalue("postgres"), tmp_path)
     opened: list[store.Store] = []
 
     async def again() -> store.Store:
@@ -175,14 +174,3 @@ def _config() -> Any:
     global CONFIG
     CONFIG = CONFIG or config.read()
     return CONFIG
-
-
-async def _database(server: str, name: str) -> str:
-    name = "t_" + "".join(letter for letter in name.lower() if letter.isalnum())[-50:]
-    connection = await asyncpg.connect(server)
-    try:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{name}"')
-        await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()
-    return server.rsplit("/", 1)[0] + "/" + name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -149,4 +150,4 @@ class Outside(RuleBasedStateMachine):
 
 
 Outside.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
-TestOutside = Outside.TestCase
+TestOutside = pytest.mark.slow(Outside.TestCase)

@@ -62,6 +62,7 @@ async def test_many_are_sent_side_by_side_within_what_the_channel_bears(world: W
     assert await in_state(world, "accepted") == 12
 
 
+@pytest.mark.slow
 async def test_a_raising_channel_leaves_the_row_in_doubt_and_it_is_looked_up(world: World):
     sms = Memory("sms")
     sms.tell([ValueError("broken")])
@@ -85,6 +86,7 @@ async def test_a_refused_row_goes_by_the_other_channel(world: World):
     assert await in_state(world, "accepted") == 1
 
 
+@pytest.mark.slow
 async def test_a_row_put_off_is_sent_when_its_time_comes(world: World):
     sms = Memory("sms")
     sms.tell([TryLater("throttled", 30)])

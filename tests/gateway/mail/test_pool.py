@@ -64,6 +64,7 @@ async def test_a_letter_that_kills_three_workers_is_unreadable_with_its_sender(p
     assert (await pool.read(LETTER, "cp1256")).new == "قطع است"
 
 
+@pytest.mark.slow
 async def test_html_that_takes_too_long_keeps_the_first_answer(pool):
     mail = await pool.read(SLOW, "cp1256")
     assert "html_unread" in mail.defects and UNREADABLE not in mail.defects
