@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from core import schema
 from core.channels import Refused, Sent, TryLater, Unknown
 from core.memory_channel import Memory
