@@ -93,6 +93,7 @@ class Inbound:
     quiet: bool = False  #: no automatic reply for this one (loop, budget, unreachable sender)
     unreadable: bool = False  #: could not be parsed: kept raw, a ticket all the same
     held: bool = False  #: suspect: state held, waits for a person's release
+    exempt: bool = False  #: budgets of automatic letters do not hold (trials on loopback)
     defects: Sequence[str] = ()  #: words for what was odd
     operator: int | None = None  #: staff id, when an operator typed it in (walk-in, letter)
     arrived_at: int | None = None  #: ms UTC, when not now
@@ -260,6 +261,19 @@ class Note:
     answers: int | None = None  #: an open question that closes with it
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a server says of a letter of ours, for `Door.returned`."""
+
+    channel: str
+    ref: str  #: the report's own id; (channel, ref) counts once
+    row: int  #: of the outbox; 0 = nobody knows
+    sent: str  #: the outside's id for the row, as it was or would be recorded
+    said: str  #: hard (it will never arrive), soft, delayed, delivered, noted
+    why: str = ""
+    raw: bytes = b""  #: the report, < 256 KiB
+
+
 # ---------------------------------------------------------------- asking
 
 
@@ -387,6 +401,11 @@ class Door(Protocol):
         """(ref, accepted at) of what a peer took between two times (ms UTC) and has told nothing final of."""
         ...
 
+    async def returned(self, back: Returned) -> int | None:
+        """Note a report on the ticket of what was sent; the note's number, None when no such row is known. A lost
+        answer reopens its ticket and goes to the person's next contact point."""
+        ...
+
     async def tell(self, note: Note) -> bool:
         """Queue an automatic sentence; False when (channel, ref) was told before. On disk when it returns."""
         ...
@@ -480,6 +499,34 @@ class Measure:
     left: int
 
 
+@dataclass(frozen=True, slots=True)
+class LineView:
+    """How one of a channel's lines stands, for screens and commands. `ways`: a row for each provider."""
+
+    name: str
+    number: str
+    kind: str
+    paused: str  #: why it was paused by hand, '' when it is not
+    spent: Mapping[str, int]  #: parts, rial, auto_parts, auto_rial of today
+    limits: Mapping[str, int]  #: parts, rial of a day; 0 = none
+    ways: Sequence[Mapping[str, Any]]  #: name, link, why, credit, paused_for, open_for (seconds), facts
+
+
+@runtime_checkable
+class Lined(Protocol):
+    """Optional: a channel whose lines can be looked at and paused."""
+
+    async def lines(self) -> Sequence[LineView]: ...
+
+    async def pause(self, line: str, why: str) -> None:
+        """Send nothing by it till `resume`; texts wait. Raises NotFound."""
+        ...
+
+    async def resume(self, line: str) -> None:
+        """Send again, and forget what was wrong with its ways. Raises NotFound."""
+        ...
+
+
 @runtime_checkable
 class Measuring(Protocol):
     """Optional: a channel whose texts come in parts."""
@@ -489,7 +536,7 @@ class Measuring(Protocol):
 
 __all__ = [
     "Act", "Answer", "Asker", "Asks", "Auto", "Channel", "Clock", "Contact", "ContactKind", "DeliveryState", "Door",
-    "Drawer", "Facts", "Gear", "Heard", "Hint", "HintKind", "Hooked", "Inbound", "KeptFile", "Kind", "Measure",
-    "Measuring", "Note", "Outbound", "Outcome", "Purpose", "Question", "RawReply", "RawRequest", "Receipt", "Refused",
-    "Say", "Sent", "State", "Trust", "TryLater", "Unknown", "Verdict", "Words",
+    "Drawer", "Facts", "Gear", "Heard", "Hint", "HintKind", "Hooked", "Inbound", "KeptFile", "Kind", "LineView",
+    "Lined", "Measure", "Measuring", "Note", "Outbound", "Outcome", "Purpose", "Question", "RawReply", "RawRequest",
+    "Receipt", "Refused", "Returned", "Say", "Sent", "State", "Trust", "TryLater", "Unknown", "Verdict", "Words",
 ]  # fmt: skip

@@ -44,7 +44,6 @@ def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Cl
     A row waits for earlier unfinished ones of its (ticket, channel); receipts and one-time codes do not. A row whose
     lease ran out, or that was in doubt, comes as `in_doubt`: looked up first.
     """
-    _too_late(s, channel, now)
     lease = CALL_LEASE if channel == "phone" else LEASE
     state = sa.case((outbox.c.state == Stage.WAITING, Stage.SENDING.value), else_=Stage.UNKNOWN.value)
     ready = ready_rows(channel, now, n).cte("ready")
@@ -100,12 +99,15 @@ def _free(channel: str) -> tuple[sa.ColumnElement[bool], ...]:
     return (*_of(channel), sa.or_(outbox.c.purpose.in_(UNORDERED), ~blocked))
 
 
-def _too_late(s: Connection, channel: str, now: int) -> None:
-    s.execute(
+def too_late(s: Connection, channel: str, now: int) -> Sequence[RowMapping]:
+    """Give up the rows of `channel` that are not worth sending any more; they, as they are now."""
+    deed = (
         sa.update(outbox)
         .where(*_of(channel), outbox.c.state == Stage.WAITING, outbox.c.due_at <= now, outbox.c.not_after <= now)
         .values(state=move(Stage.WAITING, Fact.TOO_LATE), why="too_late", done_at=now)
+        .returning(*outbox.c)
     )
+    return s.execute(deed).mappings().all()
 
 
 def next_due(s: Connection, channel: str) -> int | None:

@@ -10,7 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, fresh, outbox, points, questions, text
+from core import automatic, cipher, fresh, outbox, points, questions, text
+from core.automatic import Wish
 from core.channels import Act, Auto, Hint, HintKind, Inbound, Receipt, Trust
 from core.errors import Guarded, NotFound
 from core.model import Purpose, State
@@ -250,6 +251,10 @@ def _acknowledge(s: Connection, item: Prepared, row: RowMapping, seq: int) -> No
     key, kind = heard.ack or ACKS.get(heard.act), points.KIND_OF.get(heard.channel)
     if key is None or item.contact is None or item.contact["kind"] != kind or not may_tell(heard):
         return
+    if heard.channel == "mail" and not heard.exempt:
+        wish = Wish(item.number, automatic.OTHER, item.contact["blind"], item.domain, row["id"])
+        if not automatic.grant(s, [wish], item.at):
+            return
     outbox.put(
         s, ticket=row["id"], seq=seq, channel=heard.channel, purpose=Purpose.STATE, now=item.at, message=item.number,
         contact=item.message["contact"], line=heard.line, lang=heard.lang, key=key,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql
 
-from core import cipher, events, sets
+from core import automatic, cipher, events, sets
+from core.automatic import Wish
 from core.channels import Receipt
 from core.model import ContactKind, State
 from core.prepared import Prepared, Row
@@ -32,6 +33,7 @@ from core.schema import (
 )
 
 SAME_ID = "same_id"
+UNTOLD = "no_receipt"  #: mark of a message whose sender had enough automatic letters
 ONCE = "web"  #: here a changed text under the same ref is shown the first receipt, and offered as an addition
 
 
@@ -193,11 +195,14 @@ def link(item: Prepared, numbers: Mapping[tuple[str, bytes], int]) -> None:
 
 def is_plain(item: Prepared) -> bool:
     """Can it be written, as far as it is new, without asking the store for anything?"""
-    return not item.follows
+    return not item.follows and not _rationed(item)
 
 
-def rows(items: Sequence[Prepared]) -> Iterator[tuple[Table, list[Row]]]:
-    """The rows of new tickets, by table, in an order that their keys bear; events still lack their `pos`."""
+def rows(items: Sequence[Prepared], untold: Collection[int] = ()) -> Iterator[tuple[Table, list[Row]]]:
+    """The rows of new tickets, by table, in an order that their keys bear; events still lack their `pos`.
+
+    `untold`: numbers of messages whose receipt is not queued.
+    """
     codes = [
         {"id": item.number, "agency": AGENCY, "at": item.at, "value": item.code, "ticket": item.number}
         for item in items
@@ -205,11 +210,11 @@ def rows(items: Sequence[Prepared]) -> Iterator[tuple[Table, list[Row]]]:
     for table, found in (
         (ticket, [item.ticket for item in items]),
         (code, codes),
-        (message, [item.message for item in items]),
+        (message, [_untold(item) if item.number in untold else item.message for item in items]),
         (event, [item.event for item in items]),
         (raw, [item.raw for item in items if item.raw is not None]),
         (file, list(chain.from_iterable(item.files for item in items))),
-        (outbox, [item.outbox for item in items if item.outbox is not None]),
+        (outbox, [item.outbox for item in items if item.outbox is not None and item.number not in untold]),
         (participant, [item.participant for item in items if item.participant is not None]),
         (mail_id, [item.mail for item in items if item.mail is not None]),
     ):
@@ -218,10 +223,28 @@ def rows(items: Sequence[Prepared]) -> Iterator[tuple[Table, list[Row]]]:
 
 
 def _insert(s: Connection, items: Sequence[Prepared]) -> None:
-    for table, found in rows(items):
+    for table, found in rows(items, _untold_ones(s, items)):
         if table is event:
             found = [row | {"pos": events.pos(s)} for row in found]
         sets.insert(s, table, found, unless_there=table is mail_id)
+
+
+def _untold_ones(s: Connection, items: Sequence[Prepared]) -> set[int]:
+    """The messages (by number) whose receipt is not queued: by mail only as many go as an address may get."""
+    rationed = {item.number: item for item in items if _rationed(item)}
+    wishes = [
+        Wish(number, automatic.RECEIPT, (item.reply_to or item.contact or {})["blind"], item.domain, number)
+        for number, item in rationed.items()
+    ]
+    return rationed.keys() - automatic.grant(s, wishes, items[0].at)
+
+
+def _rationed(item: Prepared) -> bool:
+    return item.outbox is not None and item.outbox["channel"] == "mail" and not item.inbound.exempt
+
+
+def _untold(item: Prepared) -> Row:
+    return item.message | {"marks": [*item.message["marks"], UNTOLD]}
 
 
 def receipt(item: Prepared, same_id: bool = False) -> Receipt:

@@ -33,6 +33,7 @@ from core.files import Files
 from core.model import Contact, KeptFile
 from core.office import of
 from core.prepare import Preparer, cleaned
+from core.returns import Returned, returned
 from core.schema import AGENCY, raw, seen
 from core.schema import outbox as outbox_table
 from core.sending import LANES, WORTH
@@ -133,6 +134,13 @@ class Desk:
         if told and self._wake is not None:
             self._wake()
         return told
+
+    async def returned(self, back: Returned) -> int | None:
+        """Note a report on what was sent; None when no such row is known."""
+        noted = await self._store.write(returned, back, self._clock.now())
+        if noted is not None and self._wake is not None:
+            self._wake()
+        return noted
 
     async def raw(self, channel: str, ref: str, data: bytes, why: str) -> int:
         """Keep raw bytes without a ticket, readable by no role; the row's id, once it is on disk. A repeat of the

@@ -12,12 +12,14 @@ from core.errors import Busy
 from core.model import State
 from core.office import Office, of
 from core.schema import ticket
+from core.sending import UNHEARD
 from core.store import Store
 from core.turn import lock, turn
 
 log = logging.getLogger(__name__)
 
 LIVE = (State.HELD, State.ASKED, State.OUTSIDE, State.APPROVAL, State.ANSWERED)
+BACK = {State.ANSWERED: "reopen", State.ASKED: "resume"}  # what reached nobody is not taken as accepted
 AT_ONCE = 100  # tickets a look
 
 
@@ -48,4 +50,5 @@ def _lapse(s: Connection, office: Office, number: int) -> None:
     if row["lapse_at"] is None or row["lapse_at"] > now or row["state"] not in LIVE:
         return
     stays = {"lapse_at": None} if row["state"] == State.APPROVAL else {}
-    turn(s, row, "lapse", "system", now, office.calendar(row["unit"]), changes=stays)
+    event = BACK.get(State(row["state"]), "lapse") if UNHEARD in row["tags"] else "lapse"
+    turn(s, row, event, "system", now, office.calendar(row["unit"]), changes=stays)

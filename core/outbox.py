@@ -12,8 +12,9 @@ from sqlalchemy import Connection, RowMapping
 
 from core import events, ids, points, spending
 from core.channels import DeliveryState, Outcome, Refused, Sent, TryLater, Unknown
-from core.claims import Claimed, claim, give_back, next_due
-from core.model import KeptFile, Purpose
+from core.claims import Claimed, give_back, next_due, too_late
+from core.claims import claim as hand_out
+from core.model import KeptFile, Purpose, State
 from core.schema import delivery, outbox, ticket
 from core.sending import (
     KEPT_REPORTS,
@@ -21,6 +22,7 @@ from core.sending import (
     LOOKS,
     LOST,
     UNFINISHED,
+    UNHEARD,
     WAITS,
     WORTH,
     Fact,
@@ -85,6 +87,13 @@ def put(
     return number
 
 
+def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Claimed]:
+    """Give up what is too late, as for any loss, and hand out up to `n` due rows of `channel`: see core.claims."""
+    for row in too_late(s, channel, now):
+        _tell(s, row, Stage.FAILED, {"why": row["why"]}, now)
+    return hand_out(s, channel, n, now, worker)
+
+
 def record(s: Connection, results: Sequence[Result], now: int) -> None:
     """Record what came of several claims in one transaction, tickets locked in order."""
     wanted = sa.select(outbox.c.ticket).where(outbox.c.id.in_([result.row for result in results]))
@@ -139,7 +148,7 @@ def _tell(s: Connection, row: RowMapping, after: Stage, values: Mapping[str, Any
         return _early_reports(s, row["id"], row["channel"], values["ref"], now)
     if after in LOST:
         _log(s, row, after, values["why"], now)
-        fall_back(s, row["id"], now)
+        _unheard(s, row, fall_back(s, row["id"], now), now)
     elif after is Stage.PARKED:
         _log(s, row, after, values["why"], now)
     return after
@@ -155,6 +164,22 @@ def _fact(stage: Stage, outcome: Outcome) -> Fact:
             return Fact.REFUSED
         case Unknown():
             return Fact.HORIZON if outcome.park else Fact.DOUBT
+
+
+def _unheard(s: Connection, row: RowMapping, following: int | None, now: int) -> None:
+    """An answer that nobody got is none: its ticket is flagged, and the clock opens it again (core.lapses).
+
+    So does a letter that came back, though another way is tried: it was told as answered, perhaps for days.
+    """
+    came_back = row["channel"] == "mail" and row["state"] in (Stage.ACCEPTED, Stage.SENT, Stage.UNKNOWN)
+    if row["purpose"] != Purpose.ANSWER or row["ticket"] is None or (following is not None and not came_back):
+        return
+    ask = sa.select(ticket.c.tags, ticket.c.state, ticket.c.version).where(ticket.c.id == row["ticket"])
+    about = s.execute(ask.with_for_update()).mappings().one()
+    values: dict[str, Any] = {"tags": [tag for tag in about["tags"] if tag != UNHEARD] + [UNHEARD]}
+    if about["state"] in (State.ANSWERED, State.ASKED):
+        values["lapse_at"] = now
+    s.execute(sa.update(ticket).where(ticket.c.id == row["ticket"]).values(version=about["version"] + 1, **values))
 
 
 def fall_back(s: Connection, row: int, now: int) -> int | None:
@@ -221,7 +246,7 @@ def _apply(s: Connection, number: int, state: DeliveryState, why: str, now: int)
     if row is None:
         return None
     stage, fact = Stage(row["state"]), Fact(f"reported.{state}")
-    if stage not in (Stage.ACCEPTED, Stage.SENT) or (stage is Stage.SENT and fact is Fact.REPORTED_SENT):
+    if stage not in (Stage.ACCEPTED, Stage.SENT, Stage.UNKNOWN) or (stage is Stage.SENT and fact is Fact.REPORTED_SENT):
         return stage
     after = move(stage, fact)
     values = {"state": after, "why": why, "done_at": now}
@@ -229,6 +254,15 @@ def _apply(s: Connection, number: int, state: DeliveryState, why: str, now: int)
     if after in LOST or after is Stage.EXPIRED:
         return _tell(s, row, after, values, now)
     return after
+
+
+def came_back(s: Connection, row: int, ref: str, state: DeliveryState, why: str, now: int) -> None:
+    """A report that names its row. What is in doubt was sent, then; while it is being sent the report waits."""
+    found = _lock(s, row)
+    if found is not None and found["state"] == Stage.UNKNOWN:
+        s.execute(sa.update(outbox).where(outbox.c.id == row).values(ref=ref))
+    if found is not None:
+        reported(s, found["channel"], ref, state, why, now)
 
 
 def _early_reports(s: Connection, row: int, channel: str, ref: str, now: int) -> Stage:

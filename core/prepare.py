@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from core import cipher, codes, events, followups, ids, phones, points, routing, text
+from core import automatic, cipher, codes, events, followups, ids, phones, points, routing, text
 from core.book import Book
 from core.channels import Act, Inbound, Trust
 from core.errors import Busy, WrongInput
@@ -52,7 +52,8 @@ class Preparer:
             ticket, message, event, sender, reply_to,
             raw=self._raw(heard, number, at), files=self._files(heard, number, at),
             outbox=self._outbox(heard, ticket, sender, reply_to), mail=_mail(heard, number, at),
-            participant=_participant(heard, number, at), proofs=self._proofs(heard, sender),
+            participant=_participant(heard, number, at), domain=_domain(elsewhere or heard.contact),
+            proofs=self._proofs(heard, sender),
         )  # fmt: skip
 
     def _check(self, heard: Inbound, words: str, subject: str | None) -> None:
@@ -214,6 +215,10 @@ def _mail(heard: Inbound, number: int, at: int) -> Row | None:
         "id": number, "agency": AGENCY, "at": at, "hash": followups.id_hash(heard.message_id), "value": value,
         "ticket": number, "message": number,
     }  # fmt: skip
+
+
+def _domain(to: Contact | None) -> bytes:
+    return automatic.domain_of(to.value) if to is not None and to.kind is ContactKind.MAIL else b""
 
 
 def _participant(heard: Inbound, number: int, at: int) -> Row | None:

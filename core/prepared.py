@@ -44,6 +44,7 @@ class Prepared:
     outbox: Row | None = None
     mail: Row | None = None  #: mail_id
     participant: Row | None = None
+    domain: bytes = b""  #: of the mail address its receipt goes to, hashed; see core.automatic
     proofs: frozenset[bytes] = frozenset()  #: blind indexes of phones and addresses typed or proven
 
     @property

@@ -23,7 +23,7 @@ from core.office import Office, of
 from core.permissions import Permission
 from core.schema import event, message, seen
 from core.schema import outbox as rows
-from core.sending import Stage
+from core.sending import UNHEARD, Stage
 from core.states import move
 from core.store import Store
 from core.text import clean
@@ -120,7 +120,8 @@ def _reply(s: Connection, office: Office, who: Actor, number: int, version: int 
     )  # fmt: skip
     turn(
         s, row, words.event, actor(who), now, office.calendar(row["unit"]), data={"message": sent, "channel": way},
-        text=words.text, until=words.until, changes={"seq": seq},
+        text=words.text, until=words.until,
+        changes={"seq": seq, "tags": [tag for tag in row["tags"] if tag != UNHEARD]},
     )  # fmt: skip
     _remember(s, who, number, words, sent, now)
     if point is not None:

@@ -471,6 +471,22 @@ spent = Table(
     Column("auto_rial", Big, nullable=False, server_default="0"),
 )
 
+# ---------------------------------------------------------------- letters
+
+automatic = Table(
+    "automatic",
+    metadata,
+    *_base(),
+    Column("kind", Text, nullable=False),
+    Column("sender", LargeBinary, nullable=False),  #: the contact's blind index
+    Column("domain", LargeBinary, nullable=False),  #: 16-byte hash
+    Column("ticket", Big, nullable=False),
+    _one_of("kind", ("receipt", "other")),
+    Index("ix_automatic_sender", "sender", "at"),
+    Index("ix_automatic_at", "at"),
+    Index("ix_automatic_ticket", "ticket"),
+)
+
 # ---------------------------------------------------------------- marks of the program itself
 
 box = Table(

@@ -54,6 +54,7 @@ class Fact(StrEnum):
 
 UNFINISHED: Final = (Stage.WAITING, Stage.SENDING, Stage.UNKNOWN)
 LOST: Final = (Stage.FAILED, Stage.UNDELIVERED, Stage.CANCELLED, Stage.BLOCKED)  #: the next proven point is tried
+UNHEARD: Final = "undelivered"  #: tag of a ticket whose newest answer reached nobody
 DEAD: Final = (Stage.PARKED, *LOST, Stage.EXPIRED)  #: shown to operators when nothing came after it
 
 _REPORTS = {
@@ -92,6 +93,8 @@ OUTBOX_MOVES: Final[Mapping[tuple[Stage, Fact], Stage]] = {
     (Stage.ACCEPTED, Fact.REPORTED_SENT): Stage.SENT,
     **{(Stage.ACCEPTED, fact): stage for fact, stage in _REPORTS.items()},
     **{(Stage.SENT, fact): stage for fact, stage in _REPORTS.items()},
+    (Stage.UNKNOWN, Fact.REPORTED_SENT): Stage.SENT,  # what is reported of was sent
+    **{(Stage.UNKNOWN, fact): stage for fact, stage in _REPORTS.items()},
 }
 
 

@@ -46,19 +46,23 @@ class Token:
     purpose: Purpose
     id: int
     participant: int = 0
+    key: int = 0  #: id of the key it was made with
 
 
 def new_keys() -> Keys:
     return Keys(0, {0: secrets.token_bytes(32)})
 
 
-def mint(keys: Keys, purpose: Purpose, *values: int, delimiter: str = "+") -> str:
-    """The local part for `values`: the id, for FEEDBACK also the participant's number. Raises ValueError below 0."""
+def mint(keys: Keys, purpose: Purpose, *values: int, delimiter: str = "+", key: int | None = None) -> str:
+    """The local part for `values`: the id, for FEEDBACK also the participant's number. Raises ValueError below 0.
+
+    `key`: made with this one instead of the current.
+    """
     if any(v < 0 for v in values) or values[0] >= 1 << 64:
         raise ValueError("ids are 64 bits, not negative")
     said = ".".join([_number(values[0]), *(str(v) for v in values[1:])])
-    mac = _mac(keys.by_id[keys.current], purpose, said)
-    token = f"{said}.{ALPHABET[keys.current]}{mac}"
+    key = keys.current if key is None else key
+    token = f"{said}.{ALPHABET[key]}{_mac(keys.by_id[key], purpose, said)}"
     return token if purpose is Purpose.MESSAGE else f"{purpose.value}{delimiter}{token}"
 
 
@@ -70,9 +74,9 @@ def read(keys: Keys, local: str, delimiter: str = "+") -> Token | None:
     return _read(keys, Purpose(word), rest)
 
 
-def message_id(keys: Keys, value: int, domain: str) -> str:
-    """`<{id}.{k}{mac}@domain>`, the same for the same value and key."""
-    return f"<{mint(keys, Purpose.MESSAGE, value)}@{domain}>"
+def message_id(keys: Keys, value: int, domain: str, key: int | None = None) -> str:
+    """`<{id}.{k}{mac}@domain>`, the same for the same value and key (the current one, unless named)."""
+    return f"<{mint(keys, Purpose.MESSAGE, value, key=key)}@{domain}>"
 
 
 def read_message_id(keys: Keys, value: str, domain: str) -> Token | None:
@@ -91,14 +95,15 @@ def _read(keys: Keys, purpose: Purpose, said: str) -> Token | None:
     found = TOKEN.fullmatch(said)
     if found is None:
         return None
-    key = keys.by_id.get(ALPHABET.index(found["key"]))
+    which = ALPHABET.index(found["key"])
+    key = keys.by_id.get(which)
     if key is None or not hmac.compare_digest(_mac(key, purpose, found["values"]), found["mac"]):
         return None
     number, dot, participant = found["values"].partition(".")
     value = _value(number)
     if bool(dot) is not (purpose is Purpose.FEEDBACK) or value >= 1 << 64:
         return None
-    return Token(purpose, value, int(participant or 0))
+    return Token(purpose, value, int(participant or 0), which)
 
 
 def _mac(key: bytes, purpose: Purpose, said: str) -> str:

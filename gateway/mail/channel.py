@@ -16,19 +16,19 @@ from typing import Any
 from config.faults import Faults
 from config.positions import Document, Where
 from config.shape import read as read_settings
-from core.channels import Auto, Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
-from core.errors import Busy, WrongInput
-from gateway.mail import receive, send, smtp, trust
+from core.channels import Channel, Door, Gear, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
+from core.errors import Busy
+from gateway.mail import receive, send, smtp
 from gateway.mail.address import Keys, new_keys
 from gateway.mail.pool import Pool
 from gateway.mail.relay import Relay
-from gateway.mail.replies import DISK_LOW, FAULT, LOOP, QUEUE_FULL
+from gateway.mail.replies import DISK_LOW, FAULT, QUEUE_FULL
 from gateway.mail.settings import LineSettings, doubles, faults
+from gateway.mail.taking import Taker
 
 log = logging.getLogger("pasokh.mail")
 
 DISK_EVERY = 1.0  # seconds between looks at the free room
-LOOPBACK = ("127.0.0.0/8", "::1/128")
 NOTED = "sent."  # before the names of drawer boxes that note when a row was first written
 NOTED_LIFE = 7 * 86_400_000  # ms; a letter is given up after three days
 SWEEP = 3600.0  # seconds between looks for notes past it
@@ -54,6 +54,7 @@ class MailChannel:
         self._listeners: dict[str, Any] = {}
         self._big = asyncio.Semaphore(BIG_AT_ONCE)
         self._door: Door | None = None
+        self._letters: Taker | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._disk_seen, self._disk = -DISK_EVERY, (0, 0)
         self.at_once = sum(line.send_connections for line in lines.values()) or 1  #: letters on the wire, no more
@@ -67,6 +68,8 @@ class MailChannel:
         from gateway.mail.listen import Listener
 
         self._door = door
+        exempt = bool(self._gear.extra.get("loopback_exempt"))
+        self._letters = Taker(door, self._pool, self._books, self._ours, exempt)
         await self._pool.start()
         for name, line in self._lines.items():
             listener = Listener(line, self._books[name].judge, self._taker(name), self._gear.folder, self._room(line))
@@ -131,38 +134,8 @@ class MailChannel:
             return FAULT
 
     async def _store(self, name: str, envelope: smtp.Envelope, peer: str, raw: bytes) -> smtp.Reply:
-        assert self._door is not None
-        book, line = self._books[name], self._lines[name]
-        if receive.hops(raw) > receive.RECEIVED:
-            return LOOP
-        if receive.is_report(book, envelope) is not None:
-            return _taken(await self._door.raw("mail", receive.reference(raw), raw, "report"))
-        mail = await self._pool.read(raw, line.charset, self._ours)
-        files, mail = await receive.keep_files(self._door, mail)
-        raw_key = await receive.keep_raw(self._door, raw)
-        message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(line))
-        if receive.strong_without_thread(message):
-            return _taken(await self._door.raw("mail", message.ref, raw, "automatic"))
-        if not await self._may_answer(message, peer):
-            message = replace(message, quiet=True)
-        try:
-            receipt = await self._door.take(message)
-        except WrongInput as error:  # never a reason to lose a letter that was addressed to us
-            log.warning("the door refused a letter's fields", extra={"field": error.field, "word": error.word})
-            receipt = await self._door.take(_bare(message))
-        return _taken(receipt.message)
-
-    async def _may_answer(self, message: Inbound, peer: str) -> bool:
-        """Within the sender's budgets: codes of new tickets, and each other automatic sentence once a day."""
-        assert self._door is not None
-        if message.quiet or message.contact is None or message.auto is not Auto.NO:
-            return False
-        if self._gear.extra.get("loopback_exempt") and trust.listed(peer, LOOPBACK):
-            return True
-        sender = message.contact.value
-        if receive.continues(message):
-            return await self._door.spend("mail_auto_day", f"{sender} added")
-        return await self._door.spend("receipt_mail", sender)
+        assert self._letters is not None
+        return await self._letters.take(name, envelope, peer, raw)
 
     # ------------------------------------------------------------ out
 
@@ -290,15 +263,6 @@ def _cannot_listen(name: str, line: LineSettings, error: Exception) -> str:
 
 def _units(given: Mapping[str, str | None]) -> dict[str, str]:
     return {slug: value.lower() for slug, value in given.items() if value}
-
-
-def _taken(number: int) -> smtp.Reply:
-    return smtp.Reply(250, "2.0.0", f"Ok, queued as {number}")
-
-
-def _bare(message: Inbound) -> Inbound:
-    """What is left when fields were refused: the raw letter, its sender and recipients, for a person to read."""
-    return replace(message, text="", subject=None, name=None, quoted=None, hints=(), unreadable=True)
 
 
 async def _file(read: ReadFile, kept: KeptFile) -> tuple[str, str, bytes]:

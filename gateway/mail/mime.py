@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from email import policy
 from email.message import Message
 
-from gateway.mail import charset, headers
+from gateway.mail import bounce, charset, headers
+from gateway.mail.bounce import Bounce
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Mail:
     in_reply_to: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     report: bool = False  #: multipart/report
+    bounce: Bounce | None = None  #: what it says of a letter of ours
     text: str = ""
     html: str = ""
     new: str = ""  #: text without what is quoted
@@ -102,10 +104,13 @@ def fields(raw: bytes, limits: Limits = Limits()) -> tuple[tuple[tuple[str, byte
     return tuple(out), tuple(defects)
 
 
-def parse(raw: bytes, limits: Limits = Limits(), default: str = "cp1256") -> Mail:
-    """Never raises. What cannot be read is a defect and a file; non-empty in is never nothing out."""
+def parse(raw: bytes, limits: Limits = Limits(), default: str = "cp1256", null: bool = False) -> Mail:
+    """Never raises. What cannot be read is a defect and a file; non-empty in is never nothing out.
+
+    `null`: its envelope had no sender, so it may be a report in a server's own words.
+    """
     top, defects = fields(raw, limits)
-    bag = _Bag(limits, default, dict.fromkeys(defects))
+    bag = _Bag(limits, default, dict.fromkeys(defects), null)
     try:
         bag.structure(raw)
     except Exception:  # noqa: BLE001  the promise of this function; the letter is kept raw by the caller
@@ -141,10 +146,12 @@ class _Bag:
     limits: Limits
     default: str
     defects: dict[str, None]
+    null: bool = False
     texts: list[str] = field(default_factory=list)
     htmls: list[str] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     report: bool = False
+    bounce: Bounce | None = None
 
     def note(self, word: str) -> None:
         self.defects[word] = None
@@ -160,6 +167,14 @@ class _Bag:
             return
         self.report = _type(top, self.default)[0] == "multipart/report"
         self._walk(top)
+        if self.report or self.null:
+            self._report(top)
+
+    def _report(self, top: Message) -> None:
+        try:
+            self.bounce = bounce.report(top, self.null)
+        except Exception:  # noqa: BLE001  flufl.bounce raises what it likes; the letter itself is read by now
+            self.note("unread_report")
 
     def _bearable(self, raw: bytes) -> bool:
         """Scanned before the parser sees it: it recurses by depth and is slow by parts."""
@@ -257,6 +272,7 @@ def _mail(top: tuple[tuple[str, bytes], ...], bag: _Bag, default: str) -> Mail:
         in_reply_to=ids("in-reply-to"),
         references=ids("references"),
         report=bag.report,
+        bounce=bag.bounce,
         text=text,
         html=html,
         files=tuple(bag.files),

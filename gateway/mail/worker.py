@@ -26,11 +26,12 @@ PR_SET_PDEATHSIG = 1
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One letter to read. `ours` are our own first lines, in every language."""
+    """One letter to read. `ours` are our own first lines, in every language; `null`: no sender on its envelope."""
 
     raw: bytes
     charset: str
     ours: tuple[str, ...] = ()
+    null: bool = False
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -44,7 +45,7 @@ class Words(msgspec.Struct, frozen=True):
 
 def first(job: Job) -> Mail:
     """Headers, text and files; quotes folded where there is plain text."""
-    mail = mime.parse(job.raw, default=job.charset)
+    mail = mime.parse(job.raw, default=job.charset, null=job.null)
     if not mail.text.strip():
         words = html.crude(mail.html)[:65_536]
         return dataclasses.replace(mail, text="", new=words) if words else mail

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from core.channels import Inbound, KeptFile, Receipt, State
+from core.channels import Inbound, KeptFile, Receipt, Returned, State
 
 CODE = "12345678903"
 
@@ -38,9 +38,8 @@ class Door:
         self.taken: list[Inbound] = []
         self.raws: list[tuple[str, bytes, str]] = []
         self.kept: dict[str, bytes] = {}
+        self.back: list[Returned] = []
         self.fault: Exception | None = None
-        self.spent: list[tuple[str, str]] = []
-        self.empty = False
         self.gate = asyncio.Event()
         self.gate.set()
         self.begun = asyncio.Event()
@@ -62,6 +61,10 @@ class Door:
         self.kept[key] = whole
         return KeptFile(key, kind, "application/octet-stream", len(whole))
 
+    async def returned(self, back: Returned) -> int | None:
+        self.back.append(back)
+        return None
+
     async def raw(self, channel: str, ref: str, data: bytes, why: str) -> int:
         self.raws.append((ref, data, why))
         return len(self.raws)
@@ -73,7 +76,6 @@ class Door:
         return None
 
     async def spend(self, rule: str, key: str) -> bool:
-        self.spent.append((rule, key))
-        return not self.empty
+        return True
 
     async def delivered(self, channel: str, ref: str, state: Any, why: str = "") -> None: ...

@@ -197,19 +197,9 @@ async def test_what_robots_send_makes_no_ticket_of_its_own(channel, door):
     assert not door.taken and door.raws[0][2] == "automatic"
     bounce = address.mint(channel._keys, address.Purpose.BOUNCE, 7)
     assert (await deliver(channel, LETTER, (f"{bounce}@agency.example.ir",), ""))[0] == 250
-    assert door.raws[1][2] == "report"
+    assert door.raws[1][2] == "orphan" and door.back[0].row == 7
     assert (await deliver(channel, LETTER.replace(b"Subject: ", b"Precedence: bulk\r\nSubject: ")))[0] == 250
     assert [m.auto for m in door.taken] == [Auto.WEAK]
-
-
-async def test_past_its_budget_a_sender_is_taken_and_told_nothing(channel, door):
-    assert (await deliver(channel, LETTER))[0] == 250
-    door.empty = True
-    assert (await deliver(channel, LETTER.replace("آب".encode(), "برق".encode())))[0] == 250
-    token = address.mint(channel._keys, address.Purpose.FEEDBACK, 1, 0)
-    assert (await deliver(channel, LETTER, (f"{token}@agency.example.ir",)))[0] == 250
-    assert [m.quiet for m in door.taken] == [False, True]
-    assert door.spent == [("receipt_mail", CITIZEN)] * 2 + [("mail_auto_day", f"{CITIZEN} added")]
 
 
 async def test_a_big_letter_is_spooled_and_its_file_kept(channel, door):
