@@ -136,7 +136,7 @@ def called(request: Request, tag: str, peer: Peer) -> Dialog:
         remote=request.get("from") or "",
         local_tag=tag,
         remote_tag=request.from_tag or "",
-        target=contact(request) or request.uri,
+        target=contact(request) or uri_of(request.get("from") or "") or request.uri,
         peer=peer,
         local_seq=secrets.randbelow(10_000),
         remote_seq=request.seq,
@@ -172,9 +172,14 @@ def routed(target: str, routes: Sequence[str]) -> tuple[str, Sequence[str]]:
 def contact(message: Request | Response) -> str | None:
     """The URI of the first Contact."""
     values = message.all("contact")
-    if not values or sip.address(values[0]) is None:
+    return uri_of(values[0]) if values else None
+
+
+def uri_of(value: str) -> str | None:
+    """The URI of a name-addr or addr-spec as it is written; None where it is neither."""
+    if sip.address(value) is None:
         return None
-    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", values[0])
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", value)
     return bare.partition("<")[2].partition(">")[0] if "<" in bare else bare.partition(";")[0].strip()
 
 

@@ -18,7 +18,7 @@ from ivr.settings import Peer as Settings
 from ivr.sip import message as sip
 from ivr.sip import rules, sdp
 from ivr.sip import session as timers
-from ivr.sip.dialog import Dialog, branch, called, contact, tag
+from ivr.sip.dialog import Dialog, branch, called, tag
 from ivr.sip.gate import Gate, bracketed
 from ivr.sip.leg import SipLeg
 from ivr.sip.message import Reject, Request, Response
@@ -308,8 +308,10 @@ class Exchange:
         why = next((each for each in (session, offered) if isinstance(each, Refusal)), None)
         if menu is None:
             why = Refusal(404)
-        elif contact(request) is None:
+        elif not rules.reachable(request):
             why = Refusal(400)
+        elif not rules.hears_sdp(request):
+            why = Refusal(406)
         if why is not None or isinstance(session, Refusal) or isinstance(offered, Refusal) or menu is None:
             self._refuse(key, request, why or Refusal(500))
             return

@@ -60,7 +60,7 @@ class SipLeg:
         self._bye_owed = False
         self._keys_seen = False
         self._finished = False
-        self._refresh = Refresh(line, dialog, self._our_offer, self._their_answer, self._gone)
+        self._refresh = Refresh(line, dialog, self._our_offer, self._their_answer, self._gone, self._plan)
 
     # ---------------------------------------------------------------- for the call's runner
 

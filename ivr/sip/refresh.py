@@ -19,7 +19,7 @@ NOT_THAT_WAY = (405, 501)
 
 
 class Refresh:
-    """Of one leg. `offer` makes our SDP, `answered` takes theirs, `gone` ends the call."""
+    """Of one leg. `offer` makes our SDP, `answered` takes theirs, `gone` ends the call, `planned` is told of a new `due`."""
 
     def __init__(
         self,
@@ -28,11 +28,13 @@ class Refresh:
         offer: Callable[[], bytes],
         answered: Callable[[bytes], None],
         gone: Callable[[], None],
+        planned: Callable[[], None],
     ) -> None:
         self.session: Session | None = None
         self.pending = False  #: a re-INVITE of ours is out
         self._line, self._dialog = line, dialog
         self._offer, self._answered, self._gone = offer, answered, gone
+        self._planned = planned
         self._began_by_us = False
         self._by_update = False
         self._asking = False
@@ -105,6 +107,7 @@ class Refresh:
         self._asking = self.pending = False
         self._dialog.refresh(answer)
         self.agreed(timers.answered(answer) or self.session)
+        self._planned()
         if answer.body:
             self._answered(answer.body)
 
@@ -118,4 +121,4 @@ class Refresh:
             return self._ask()
         wait = random.uniform(*(CROSSED_OURS if self._began_by_us else CROSSED)) if answer.status == 491 else AGAIN
         self._next = self._line.now() + wait
-        return self._line.wake(self._next)
+        return self._planned()

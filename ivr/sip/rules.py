@@ -7,13 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ivr.sip import message as sip
+from ivr.sip.dialog import contact
 from ivr.sip.message import Request
+from ivr.sip.transaction import MAGIC
 
 ALLOW = "INVITE, ACK, BYE, CANCEL, OPTIONS, INFO, UPDATE"
 ALLOWED = frozenset(ALLOW.split(", "))
+SUPPORTED = frozenset({"timer"})
 KNOWN = ALLOWED | {"REGISTER", "SUBSCRIBE", "NOTIFY", "MESSAGE", "PRACK", "PUBLISH", "REFER"}
 SCHEMES = ("sip", "sips", "tel")
 FEWEST_DIGITS = 7  # a caller's number with fewer is an extension, not a number
+SDP_KINDS = ("application/sdp", "application/*", "*/*")
 KEYS = frozenset("0123456789*#ABCD")
 RELAY = ("application/dtmf-relay", "application/dtmf")
 
@@ -52,8 +56,22 @@ def refusal(request: Request) -> Refusal | None:
         return Refusal(416)
     if int(request.get("max-forwards") or 70) == 0:
         return Refusal(483)
-    wanted = [] if request.method == "CANCEL" else request.all("require") + request.all("proxy-require")
+    asked = [] if request.method == "CANCEL" else request.all("require") + request.all("proxy-require")
+    wanted = [name for name in asked if name.lower() not in SUPPORTED]
     return Refusal(420, (("unsupported", ", ".join(wanted)),)) if wanted else None
+
+
+def reachable(request: Request) -> bool:
+    """Whether an INVITE says where its sender is to be reached. RFC 2543 asked for no Contact: From will do."""
+    if request.get("contact") is not None:
+        return contact(request) is not None
+    return not (request.via.branch or "").startswith(MAGIC)
+
+
+def hears_sdp(request: Request) -> bool:
+    """Whether the sender takes a session description in the answer, RFC 3261 s 20.1."""
+    wanted = [kind.partition(";")[0].strip().lower() for row in request.all("accept") for kind in sip.split(row)]
+    return not any(wanted) or any(kind in SDP_KINDS for kind in wanted)
 
 
 def dialled(request: Request) -> str:

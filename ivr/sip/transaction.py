@@ -320,7 +320,7 @@ def server_key(request: Request, method: str | None = None) -> Key:
     """RFC 3261 s 17.2.3; an ACK counts as its INVITE, a branch without the cookie is matched as in RFC 2543."""
     method = method or ("INVITE" if request.method == "ACK" else request.method)
     branch = request.via.branch or ""
-    if branch.startswith(MAGIC):
+    if branch.startswith(MAGIC) and branch != MAGIC:
         return ("s", branch, request.via.sent_by, method)
     return ("s", request.uri, request.from_tag or "", request.call_id, str(request.seq), request.via.sent_by, method)
 

@@ -27,6 +27,7 @@ class NotedPorts:
     def __init__(self, room: int) -> None:
         self.free = list(range(30000, 30000 + 2 * room, 2))
         self.of: dict[int, int] = {}
+        self.peers: list[tuple[str, int] | None] = []
 
     @property
     def out(self) -> int:
@@ -36,6 +37,7 @@ class NotedPorts:
         if not self.free:
             return None
         self.of[row] = self.free.pop(0)
+        self.peers.append(peer)
         return self.of[row]
 
     def give(self, row: int) -> None:

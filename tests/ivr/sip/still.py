@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
@@ -15,7 +16,6 @@ from ivr.sip.leg import SipLeg
 from ivr.sip.transaction import Peer as Address
 from tests.ivr.sip.house import OFFER, NotedPlane, Spoken
 
-STEP = 0.1  # seconds the clock moves at once
 ALL = Peer("all", allow=("127.0.0.0/8",), dial=True)
 
 
@@ -24,6 +24,7 @@ class Still:
 
     def __init__(self, answers: bool, room: int, settings: Line, is_busy: Any = lambda: False) -> None:
         self.now = 1000.0
+        self._wakes: list[float] = []
         self.sent: defaultdict[Address, list[bytes]] = defaultdict(list)
         self.plane = NotedPlane(room)
         self.line = Exchange("main", settings, self.plane, self, self.take, lambda: self.now, is_busy)
@@ -47,7 +48,7 @@ class Still:
         return "127.0.0.1"
 
     def wake(self, at: float) -> None:
-        """Tests move the clock themselves."""
+        heapq.heappush(self._wakes, at)
 
     # ---- the calls
 
@@ -66,10 +67,16 @@ class Still:
     async def skip(self, seconds: float) -> None:
         """Let time pass, step by step, so that every timer fires in its order."""
         end = self.now + seconds
-        while self.now < end - STEP / 2:
-            self.now += STEP
-            self.line.tick()
-            await settle()
+        while self.now < end:
+            await self.step(end)
+
+    async def step(self, end: float) -> None:
+        """On to the next time that the line wants to be woken at, `end` at most."""
+        while self._wakes and self._wakes[0] <= self.now:
+            heapq.heappop(self._wakes)
+        self.now = min(self._wakes[0], end) if self._wakes else end
+        self.line.tick()
+        await settle()
 
     def phone(self, host: str = "127.0.0.1", port: int = 0, transport: str = "udp") -> Phone:
         return Phone(self, Address(host, port or next(self._ports), transport))
@@ -89,6 +96,12 @@ class Phone(Spoken):
     def __exit__(self, *why: object) -> None:
         """Nothing is open."""
 
+    async def __aenter__(self) -> Phone:
+        return self
+
+    async def __aexit__(self, *why: object) -> None:
+        """Nothing is open."""
+
     def say(self, data: bytes) -> None:
         self.home.line.feed(data, self.peer)
 
@@ -99,7 +112,7 @@ class Phone(Spoken):
         while not self.home.sent[self.peer]:
             if self.home.now >= end:
                 raise TimeoutError
-            await self.home.skip(STEP)
+            await self.home.step(end)
         self.raw.append(self.home.sent[self.peer].pop(0))
         message = sip.read(self.raw[-1])
         assert not isinstance(message, sip.Reject), message

@@ -407,3 +407,112 @@ async def test_noise_is_dropped_and_counted():
             assert await phone.silence()
             phone.say(phone.make("OPTIONS"))
             assert (await phone.final()).status == 200
+
+
+# ---------------------------------------------------------------- repeats, routes, what is never acted on
+
+
+async def test_an_invite_again_before_the_answer_gets_the_last_provisional():
+    async with house(answers=False) as home, home.phone() as phone:
+        for _ in range(2):
+            phone.say(phone.make("INVITE", OFFER))
+            assert (await phone.hear(0)).status == 100
+        assert phone.raw[0] == phone.raw[1] and len(home.legs) == 1
+
+
+async def test_an_invite_again_after_a_refusal_gets_that_refusal():
+    async with house(numbers={"1888": "main"}) as home, home.phone() as phone:
+        for _ in range(2):
+            phone.say(phone.make("INVITE", OFFER, uri="sip:9@127.0.0.1"))
+            assert (await phone.final(0)).status == 404
+        assert phone.raw[-1] == phone.raw[-2] and home.line.counts["404"] == 1
+
+
+async def test_options_says_503_when_every_line_is_taken():
+    async with house(max_calls=1) as home, home.phone() as phone:
+        await phone.connect()
+        phone.say(phone.make("OPTIONS", call="b"))
+        answer = await phone.final()
+        assert answer.status == 503 and 5 <= int(answer.get("retry-after") or 0) <= 15 and home.line.calls == 1
+
+
+ROUTES = ("Record-Route: <sip:127.0.0.1:5062;lr>, <sip:p2.example.ir;lr>", "Record-Route: <sip:p3.example.ir;lr>")
+
+
+async def test_routes_are_mirrored_in_order_and_kept_for_what_we_send():
+    async with house() as home, home.phone() as phone:
+        phone.say(phone.make("INVITE", OFFER, more=ROUTES))
+        answer = await phone.final()
+        wanted = ["<sip:127.0.0.1:5062;lr>", "<sip:p2.example.ir;lr>", "<sip:p3.example.ir;lr>"]
+        assert answer.all("record-route") == wanted
+        phone.say(phone.make("ACK", to_tag=answer.to_tag or "", branch="ack"))
+        await until(lambda: home.answered)
+        home.legs[0].hang_up()
+        bye = await phone.request("BYE")
+        assert bye.all("route") == wanted and bye.uri.startswith("sip:caller@")
+
+
+async def test_a_strict_router_is_spoken_to_by_its_own_address():
+    async with house() as home, home.phone() as phone:
+        await phone.connect(more=("Record-Route: <sip:old.example.ir>",))
+        await until(lambda: home.answered)
+        home.legs[0].hang_up()
+        bye = await phone.request("BYE")
+        assert bye.uri == "sip:old.example.ir" and bye.all("route") == [f"<sip:caller@127.0.0.1:{phone.here[1]}>"]
+
+
+async def test_every_via_is_mirrored_and_the_top_one_told_where_it_came_from():
+    async with house() as home, home.phone() as phone:
+        lower = "Via: SIP/2.0/TCP 192.0.2.7;branch=z9hG4bKlow"
+        phone.say(phone.make("OPTIONS", more=(lower,)).replace(b"SIP/2.0/UDP 127.0.0.1", b"SIP/2.0/UDP pbx.example.ir"))
+        answer = await phone.final()
+        top, below = answer.all("via")
+        assert f";rport={phone.here[1]}" in top and top.endswith(";received=127.0.0.1") and below == lower[5:]
+
+
+async def test_without_rport_the_answer_goes_to_the_port_of_the_via():
+    async with house() as home, home.phone() as phone, home.phone(port=5099) as other:
+        data = phone.make("OPTIONS").replace(b";rport", b"").replace(b":%d;branch" % phone.here[1], b":5099;branch")
+        phone.say(data)
+        assert (await other.final()).status == 200 and await phone.silence(0)
+
+
+async def test_replaces_and_diversion_are_never_acted_on():
+    async with house() as home, home.phone() as phone:
+        tag = await phone.connect()
+        more = (
+            f"Replaces: a@127.0.0.1;to-tag={tag};from-tag=theirs",
+            "Diversion: <sip:02133330000@x>;reason=no-answer",
+        )
+        await phone.connect(call="b", more=more)
+        assert home.line.calls == 2 and home.legs[1].number == "+989120000000"
+        phone.say(phone.make("REFER", to_tag=tag, seq=2, branch="r", more=("Refer-To: <sip:1@127.0.0.1>",)))
+        assert (await phone.final()).status == 603
+        assert home.line.calls == 2 and not any(data.startswith(b"INVITE") for data in home.sent[phone.peer])
+
+
+async def test_an_extension_a_proxy_must_know_is_refused_like_one_for_us():
+    async with house() as home, home.phone() as phone:
+        phone.say(phone.make("INVITE", OFFER, more=("Proxy-Require: foo", "Require: timer")))
+        answer = await phone.final()
+        assert (answer.status, answer.get("unsupported")) == (420, "foo") and not home.legs
+
+
+async def test_a_caller_who_takes_no_session_description_is_not_given_one():
+    async with house() as home, home.phone() as phone:
+        phone.say(phone.make("INVITE", OFFER, more=("Accept: text/plain",)))
+        assert (await phone.final()).status == 406 and not home.legs
+
+
+async def test_rtcp_goes_by_the_same_port_when_they_ask_for_it():
+    async with house() as home, home.phone() as phone:
+        phone.say(phone.make("INVITE", OFFER + b"a=rtcp-mux\r\n"))
+        assert b"a=rtcp-mux" in (await phone.final()).body
+        assert home.plane.of(media.Add)[0].media.mux
+
+
+async def test_a_peer_behind_a_translator_may_speak_from_anywhere():
+    for nat in (False, True):
+        async with house(peer=(Peer("x", allow=("127.0.0.0/8",), nat=nat),)) as home, home.phone() as phone:
+            await phone.connect()
+            assert home.plane.ports.peers == [None if nat else ("127.0.0.1", 40000)]
