@@ -7,12 +7,28 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, async_playwright
 
+from core.channels import Inbound, Kind
+from ivr.media.messages import Law
+from ivr.media.record import Spool
 from tests.web.conftest import PASSWORD, Site
 from tests.web.test_portal import TEXT, speak_up
 
 CHROMIUM = Path("/usr/bin/chromium")
 PAGES = ("/", "/new", "/track", "/people", "/units", "/services", "/services/new-connection", "/help", "/en/", "/no")
 STAFF = ("/console/", "/console/queue?view=all", "/console/new", "/console/out")
+
+LENGTH = """() => new Promise((done, failed) => {
+    const audio = document.querySelector("audio");
+    audio.onloadedmetadata = () => done(audio.duration);
+    audio.onerror = () => failed(new Error("audio error " + audio.error.code));
+    audio.preload = "metadata"; audio.load();
+})"""
+SEEK = """() => new Promise((done, failed) => {
+    const audio = document.querySelector("audio");
+    audio.onseeked = () => done(audio.currentTime);
+    audio.onerror = () => failed(new Error("audio error " + audio.error.code));
+    audio.currentTime = 3;
+})"""
 
 pytestmark = [
     pytest.mark.peer,
@@ -58,6 +74,34 @@ async def test_every_page_fits_and_breaks_no_policy(site: Site):
         await look(page, page.url)
         await browser.close()
     assert not said
+
+
+@pytest.mark.parametrize("law", ["pcma", "pcmu"])
+async def test_a_recording_of_the_phone_plays_in_the_console_from_any_place(site: Site, tmp_path: Path, law: Law):
+    spool = Spool(lambda event: None)
+    reel = spool.open(1, str(tmp_path / "a.wav"), law)
+    spool.write(reel, bytes(range(256)) * 125)  # four seconds at 8,000 octets
+    spool.end(reel, 32_000, "key")
+    spool.work()
+    kept = await site.parts.door.keep((tmp_path / "a.wav").read_bytes(), "پیام.wav")
+    await site.parts.door.take(Inbound("phone", "call", "", Kind.COMPLAINT, files=[kept]))
+    base = f"http://{site.client.host}:{site.client.port}"
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        page = await browser.new_page(locale="fa")
+        statuses: list[int] = []
+        page.on("response", lambda answer: statuses.append(answer.status) if "/console/file/" in answer.url else None)
+        await page.goto(base + "/console/login?next=/console/queue?view=all")
+        await page.fill("#user", "director")
+        await page.fill("#password", PASSWORD)
+        await page.click("main button[type=submit]")
+        await page.click("tbody td.subject a")
+        length = await page.evaluate(LENGTH)
+        place = await page.evaluate(SEEK)
+        await browser.close()
+    assert length == pytest.approx(4, abs=0.1)
+    assert place >= 3
+    assert 206 in statuses
 
 
 async def test_a_complaint_goes_through_with_scripts_switched_off(site: Site):
