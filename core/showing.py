@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, codes, phones, states
+from core import cipher, codes, phones, points, states
 from core.access import may, scope
 from core.errors import NotFound, WrongInput
 from core.model import Contact, ContactKind, KeptFile, Kind, State, Way
@@ -183,6 +183,11 @@ def _contact(office: Office, row: RowMapping) -> Contact | None:
     return Contact(ContactKind(row["contact_kind"]), value, row["proven_at"] is not None)
 
 
+def _point(office: Office, found: _Found, one: points.Point) -> Contact:
+    value = cipher.unseal(office.keyring, "contact", "value", one.contact, found.sealed[one.contact]).decode()
+    return Contact(one.kind, value, one.proven)
+
+
 def _person(office: Office, row: RowMapping) -> str:
     found = _contact(office, row)
     return _name(office, row) or (found.value if found else "")
@@ -203,6 +208,8 @@ class _Found:
     raws: frozenset[int]
     names: Mapping[int, str]
     others: Sequence[RowMapping]
+    points: Sequence[points.Point]
+    sealed: Mapping[int, bytes]
 
 
 async def ticket_of(store: Store, who: Actor, number: int) -> TicketView:
@@ -220,6 +227,7 @@ async def ticket_of(store: Store, who: Actor, number: int) -> TicketView:
         messages=[_message(office, found, one) for one in found.messages],
         events=[_event(found, one) for one in found.events], events_allowed=deeds(office, who, row),
         others=[queue_row(office, one) for one in found.others],
+        points=[_point(office, found, one) for one in found.points],
     )  # fmt: skip
 
 
@@ -240,6 +248,7 @@ def _find(s: Connection, within: sa.ColumnElement[bool], number: int) -> _Found:
         raise NotFound(f"ticket {number}")
     messages = _of(s, sa.select(message).where(message.c.ticket == number).order_by(message.c.seq))
     events = _of(s, sa.select(event).where(event.c.ticket == number).order_by(event.c.seq))
+    there = points.of_ticket(s, number)
     return _Found(
         row,
         messages,
@@ -249,6 +258,8 @@ def _find(s: Connection, within: sa.ColumnElement[bool], number: int) -> _Found:
         frozenset(s.execute(sa.select(raw.c.message).where(raw.c.message.in_([m["id"] for m in messages]))).scalars()),
         _staff_names(s, [m["author"] for m in messages], [e["actor"] for e in events]),
         _of(s, _same_contact(row, within)) if row["contact"] is not None else [],
+        there,
+        points.sealed(s, [one.contact for one in there]),
     )
 
 

@@ -147,3 +147,4 @@ class TicketView:
     events: Sequence[EventView]
     events_allowed: frozenset[str]  #: events of `states.MOVES` this actor may fire now
     others: Sequence[QueueRow] = ()  #: newest tickets of the same contact
+    points: Sequence[Contact] = ()  #: the citizen's points, in the order in which they are tried

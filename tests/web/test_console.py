@@ -97,6 +97,34 @@ async def test_an_answer_reaches_the_citizen_by_code_and_pin(site: Site):
     assert site.parts.say("core.state.disputed", "fa") in objected.text, objected.text
 
 
+async def test_an_answer_goes_by_the_channel_that_the_operator_chose_among_proven_points(site: Site):
+    phone = Contact(ContactKind.PHONE, "+989120000000", True)
+    mail = Contact(ContactKind.MAIL, "maryam@example.ir", True)
+    await site.parts.door.take(Inbound("sms", "1", TEXT, Kind.REQUEST, contact=phone, answer_to=mail, answer_by="mail"))
+    browser = await operator(site)
+    number = await first_ticket(browser)
+    page = await browser.get(f"/console/t/{number}")
+    chosen = re.search(r'<select id="channel".*?</select>', page.html, re.S)
+    assert chosen
+    options = re.findall(r'<option value="(\w*)">([^<]*)</option>', chosen[0])
+    assert [value for value, _ in options] == ["", "sms", "web"]
+    assert "maryam@example.ir" in options[0][1]
+    assert "0912" in digits(options[1][1]).replace(" ", "")
+    typed = {"way": "reply", "text": "با پیامک پاسخ دادیم", "channel": "sms"}
+    sent = await browser.submit(page, f"/console/t/{number}/reply", **typed)
+    assert sent.status == 200, sent.text
+    answer = sent.html.split('<li class="said said-out"')[-1].split("</li>")[0]
+    assert "+989120000000" in answer
+    assert "maryam@example.ir" not in answer
+
+
+async def test_an_answer_whose_only_way_is_the_portal_offers_no_choice(site: Site):
+    await speak_up(site, site.browser())
+    browser = await operator(site)
+    page = await browser.get(f"/console/t/{await first_ticket(browser)}")
+    assert 'id="channel"' not in page.html
+
+
 async def test_a_note_stays_inside(site: Site):
     citizen = site.browser()
     code, pin = code_and_pin(await speak_up(site, citizen))

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from core import desk, people, replies
 from core.errors import Guarded, NotAllowed, Stale, WrongInput, WrongState
-from core.model import Way
+from core.model import Contact, Way
+from core.points import CHANNEL_OF, KIND_OF
 from core.views import MessageView, TicketView
 from web import files, forms
 from web.forms import Bad, Choice, Text, Whole, Word
@@ -130,7 +131,7 @@ async def _page(
         reasons=desk.CLOSE_REASONS,
         colleagues=colleagues,
         service=visit.site.agency.service_title(view.service, visit.lang) if view.service else "",
-        recipient=_recipient(view),
+        roads=roads(view),
         allowed=lambda name: _allowed(visit, view, name),
         undoable=lambda one: _undoable(visit, one),
         mark_text=lambda mark: _known(visit, "console.mark.", mark),
@@ -139,9 +140,26 @@ async def _page(
     )
 
 
-def _recipient(view: TicketView) -> str:
-    """Whom the answer reaches, where it goes out to a contact."""
-    return view.contact.value if view.contact and view.answer_by not in ("web", "desk") else ""
+@dataclass(frozen=True, slots=True)
+class Road:
+    """A way for the answer: what the form sends ('' = as the citizen wished), its channel, whom it reaches."""
+
+    value: str
+    channel: str
+    to: Contact | None
+
+
+def roads(view: TicketView) -> list[Road]:
+    """The citizen's wish first, as core will follow it; then other proven points, a channel each, and the portal."""
+    kind = KIND_OF.get(view.answer_by)
+    same = sorted((one for one in view.points if one.kind == kind), key=lambda one: not one.proven)
+    proven = [one for one in view.points if one.proven]
+    first = next(iter(same + proven), None) if kind else None
+    wish = Road("", CHANNEL_OF[first.kind] if first else view.answer_by, first)
+    others = {CHANNEL_OF[one.kind]: one for one in reversed(proven)}
+    found = [Road(channel, channel, one) for channel, one in others.items() if channel != wish.channel]
+    portal = [Road("web", "web", None)] if wish.channel not in ("web", "desk") else []
+    return [wish, *found, *portal]
 
 
 def _allowed(visit: Visit, view: TicketView, deed: str) -> bool:
