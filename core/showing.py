@@ -227,7 +227,8 @@ async def ticket_of(store: Store, who: Actor, number: int) -> TicketView:
         messages=[_message(office, found, one) for one in found.messages],
         events=[_event(found, one) for one in found.events], events_allowed=deeds(office, who, row),
         others=[queue_row(office, one) for one in found.others],
-        points=[_point(office, found, one) for one in found.points],
+        points=[_point(office, found, one) for one in found.points], facts=row["facts"] or {},
+        taken_by=found.messages[0]["author"] if found.messages else None,
     )  # fmt: skip
 
 

@@ -146,5 +146,7 @@ class TicketView:
     messages: Sequence[MessageView]
     events: Sequence[EventView]
     events_allowed: frozenset[str]  #: events of `states.MOVES` this actor may fire now
+    facts: Mapping[str, Any] = field(default_factory=dict)  #: `path` and `recovered` of a call, envelope of a letter, …
+    taken_by: int | None = None  #: who of the staff typed it in for somebody
     others: Sequence[QueueRow] = ()  #: newest tickets of the same contact
     points: Sequence[Contact] = ()  #: the citizen's points, in the order in which they are tried

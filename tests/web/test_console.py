@@ -314,3 +314,25 @@ class TestSecondFactorRequired:
         page: Page = await site.browser().sign_in("director")
         assert page.status == 403
         assert site.parts.say("console.login.second_factor", "fa") in page.text
+
+
+async def test_a_slip_printed_by_another_has_no_pin(site: Site):
+    desk = await operator(site, "desk")
+    await desk.submit(
+        await desk.get("/console/new"), "/console/new", kind="request", text=TEXT, channel="desk", unit="secretariat"
+    )
+    number = await first_ticket(desk)
+    assert 'id="receipt-pin"' in (await desk.get(f"/console/t/{number}/slip")).html
+    other = await (await operator(site)).get(f"/console/t/{number}/slip")
+    assert 'id="receipt-code"' in other.html
+    assert 'id="receipt-pin"' not in other.html
+
+
+async def test_the_path_of_a_call_and_that_it_broke_off_are_on_its_ticket(site: Site):
+    await site.parts.door.take(
+        Inbound("phone", "1", "پیام صوتی", facts={"path": ["welcome", "complaint"], "recovered": True})
+    )
+    browser = await operator(site)
+    page = await browser.get(f"/console/t/{await first_ticket(browser)}")
+    assert "welcome › complaint" in page.text
+    assert "بازیافته" in page.text

@@ -55,11 +55,12 @@ async def send(visit: Visit) -> web.StreamResponse:
 
 
 async def slip(visit: Visit) -> web.StreamResponse:
-    """The slip once more, for the printer."""
+    """The slip once more, for the printer; the PIN only for who typed the ticket in."""
     view = await desk.ticket(visit.parts.store, visit.actor, number(visit))
     message = view.messages[0].id
     found = await visit.parts.store.read(receipts, [message], visit.parts.keyring)
-    return _slip(visit, found[message], 200)
+    receipt = found[message] if view.taken_by == visit.actor.staff else replace(found[message], pin="")
+    return _slip(visit, receipt, 200)
 
 
 def _inbound(visit: Visit, form: new.Message, own: WalkIn, kept: Sequence[KeptFile]) -> Inbound:
