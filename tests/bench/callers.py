@@ -78,6 +78,8 @@ class Callers:
         self.by_address = {caller.address: caller for caller in self.callers}
         self.voice = _voice(draw)
         self.overflow = 0
+        self.rung = 0
+        self.live: list[Caller] = []
         self.lags: list[float] = []
         self.keys_sent = 0
 
@@ -102,26 +104,29 @@ class Callers:
             self.lags.append(now - due)
             self._ring(now, start)
             self._remind(now)
-            for caller in self.callers:
+            for caller in self.live:
                 if caller.state == "up":
                     self._speak(caller)
-                    if now >= end:
+                    if now >= min(end, caller.up_at + (self.options.hold or end)):
                         self._leave(caller, now)
-            if now >= end and not any(c.state in ("up", "leaving", "inviting") for c in self.callers):
+            self.live = [caller for caller in self.live if caller.state in ("up", "leaving", "inviting")]
+            if now >= end and not self.live:
                 break
             due = max(due + TICK, now - TICK)
-            self._hear_until(due, start + ring + self.options.settle, end)
+            self._hear_until(due, start if self.options.hold else start + ring + self.options.settle, end)
         return self._figures()
 
     def _ring(self, now: float, start: float) -> None:
-        for caller in self.callers[: int((now - start) * self.options.rate) + 1]:
-            if caller.state == "new":
-                caller.state, caller.asked_at, caller.again_at = "inviting", now, now + T1
-                self._say(caller, self._invite(caller), self.server)
+        due = min(len(self.callers), int((now - start) * self.options.rate) + 1)
+        for caller in self.callers[self.rung : due]:
+            caller.state, caller.asked_at, caller.again_at = "inviting", now, now + T1
+            self.live.append(caller)
+            self._say(caller, self._invite(caller), self.server)
+        self.rung = max(self.rung, due)
 
     def _remind(self, now: float) -> None:
         """Retransmissions of INVITE and BYE (timers A, B, E, F)."""
-        for caller in self.callers:
+        for caller in self.live:
             if caller.state in ("inviting", "leaving") and now >= caller.again_at:
                 if now - caller.asked_at > GIVE_UP:
                     self._over(caller, "timeout")
@@ -220,7 +225,7 @@ class Callers:
                 caller.media, caller.law = (host[1], int(media[1])), int(media[2])
             caller.events = int(event[1]) if event else None
             caller.state, caller.up_at, caller.setup = "up", now, now - caller.asked_at
-            caller.beats = self._script()
+            caller.beats = self._script(caller.number)
         self._say(caller, self._within(caller, "ACK", 1), caller.contact or self.server)
 
     def _hung_up(self, caller: Caller, text: str, peer: tuple[str, int]) -> None:
@@ -231,10 +236,10 @@ class Callers:
 
     # ---- sound
 
-    def _script(self) -> list[tuple[int, bytes] | None]:
+    def _script(self, number: int) -> list[tuple[int, bytes] | None]:
         """The keys to press as one entry a tick: ticks since the key began and its payload, or None."""
         script: list[tuple[int, bytes] | None] = []
-        for key in self.options.keys:
+        for key in self.options.keys if number % self.options.every == 0 else "*":
             script += [None] * int(self.options.pause / TICK)
             for tick in range(7):
                 event = struct.pack("!BBH", EVENTS.index(key), 10 | 0x80 * (tick >= 4), FRAME * min(tick + 1, 5))
@@ -260,7 +265,7 @@ class Callers:
 
     def _sounds(self, measure_from: float, measure_to: float) -> None:
         now = time.monotonic()
-        measuring = measure_from <= now < measure_to
+        measuring = measure_from <= now < measure_to and (not self.options.hold or int(now) % 10 == 0)
         for _ in range(4096):
             try:
                 data, extra, _, _ = self.rtp.recvmsg(2048, ANCILLARY)
@@ -379,6 +384,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--number", default="1888", help="what is dialled")
     parser.add_argument("--keys", default="", help="pressed one after the other, each after --pause seconds")
     parser.add_argument("--pause", type=float, default=3.0)
+    parser.add_argument("--every", type=int, default=1, help="only each so-many-th caller presses --keys; others *")
+    parser.add_argument("--hold", type=float, default=0.0, help="each call lasts so long; 0: all until the end")
     parser.add_argument("--seed", type=int, default=time.time_ns(), help="dialogs and voices; another one each run")
     parser.add_argument("--bare", action="store_true", help="measure this program alone")
     options = parser.parse_args(arguments)

@@ -1,24 +1,29 @@
-"""Letters acknowledged after commit, beside Postfix's smtp-sink that keeps nothing: `python -m tests.bench.mail`.
+"""Letters acknowledged after commit, beside smtp-sink that keeps nothing and aiosmtpd that commits like us.
 
-The same client (smtp-source, core 1) sends 4 KiB letters over kept connections to each server (core 0) in turn.
+`python -m tests.bench.mail`: the same client (smtp-source, core 1) sends 4 KiB letters over kept connections to each
+server (core 0) in turn; then twenty letters of 25 MB at once, and what they add to the memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import os
 import shutil
 import signal
+import smtplib
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -26,13 +31,15 @@ from typing import Any
 
 from tests.bench.table import Figure
 
-LETTERS, OCTETS, SESSIONS, ROUNDS = 2000, 4096, 40, 3
+LETTERS, OCTETS, SESSIONS, ROUNDS = 2000, 4096, 50, 3
+BIG, BIG_OCTETS, GROWTH = 20, 25 << 20, 250  # letters at once, octets of each, MB
 TO = "bench@example.ir"
-GOALS = {"protocol": 0.25, "stub": 0.15, "full": None}
+GOALS = {"protocol": 0.25, "stub": 0.20, "full": None, "aiosmtpd": None}
 WHAT = {
     "protocol": "protocol alone, nothing kept",
     "stub": "durable, parsing stubbed",
     "full": "durable, parsed by the workers",
+    "aiosmtpd": "aiosmtpd, durable by the same commit, parsing stubbed",
 }
 
 
@@ -72,13 +79,14 @@ def sink() -> Iterator[int]:
 
 
 @contextmanager
-def serving(kind: str, folder: Path) -> Iterator[int]:
-    """Pasokh on core 0 with the mail line only; yields its port."""
+def serving(kind: str, folder: Path, pinned: bool = True) -> Iterator[tuple[int, int]]:
+    """Pasokh (on core 0 if `pinned`) with the mail line only; yields its port and process id."""
     words = [sys.executable, "-m", "tests.bench.mail", "--serve", kind, "--dir", str(folder)]
+    words += ["--pinned"] if pinned else []
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PASOKH_UNSAFE": "1"})
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.terminate()
         process.wait(20)
@@ -103,7 +111,7 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS) -> dict[str, Any]:
             with sink() as port:
                 rates["sink"].append(rate(port, letters))
             for kind in GOALS:
-                with serving(kind, Path(name) / f"{kind}{n}") as port:
+                with serving(kind, Path(name) / f"{kind}{n}") as (port, _):
                     rate(port, 200)
                     rates[kind].append(rate(port, letters))
     result: dict[str, Any] = {"letters": letters, "octets": OCTETS, "sessions": SESSIONS}
@@ -111,14 +119,87 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS) -> dict[str, Any]:
         result[kind] = round(statistics.median(found), 1)
         pairs = zip(found, rates["sink"], strict=True)
         result[f"{kind}_ratio"] = round(statistics.median(a / b for a, b in pairs), 3)
+    result["to_aiosmtpd"] = round(
+        statistics.median(a / b for a, b in zip(rates["stub"], rates["aiosmtpd"], strict=True)), 2
+    )
     return result
+
+
+# ---------------------------------------------------------------- memory
+
+
+def big_letter(number: int) -> bytes:
+    """A letter of about 25 MB with one file."""
+    file = base64.encodebytes(os.urandom(1024) * (BIG_OCTETS * 54 // 74 // 1024)).replace(b"\n", b"\r\n")
+    top = (
+        f"From: sara@mailbox.example\r\nSubject: {number}\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+        "--b\r\n\r\nplan\r\n--b\r\nContent-Type: application/pdf; name=plan.pdf\r\n"
+        "Content-Transfer-Encoding: base64\r\n\r\n"
+    )
+    return top.encode() + file + b"--b--\r\n"
+
+
+def resident(pid: int) -> int:
+    """Octets of memory of a process and its children."""
+    total = 0
+    for each in [pid, *_children(pid)]:
+        with contextlib.suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{each}/status").read_text().splitlines()
+            total += int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) * 1024
+    return total
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]
+
+
+def memory(letters: int = BIG) -> dict[str, float]:
+    """MB the server and its workers grow by, at most, while `letters` big ones come at once; all must get their 250."""
+    with (
+        tempfile.TemporaryDirectory(prefix="pasokh-bench-") as name,
+        serving("full", Path(name), pinned=False) as (
+            port,
+            pid,
+        ),
+    ):
+        _hand_over(port, [b"From: a@b.ir\r\n\r\nwarm\r\n"])
+        before = resident(pid)
+        top, done = before, threading.Event()
+
+        def watch() -> None:
+            nonlocal top
+            while not done.wait(0.02):
+                top = max(top, resident(pid))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        begun = time.perf_counter()
+        _hand_over(port, [big_letter(n) for n in range(letters)])
+        seconds = time.perf_counter() - begun
+        done.set()
+        watcher.join()
+        return {
+            "before": before / 1e6,
+            "growth": (top - before) / 1e6,
+            "after": (resident(pid) - before) / 1e6,
+            "seconds": seconds,
+        }
+
+
+def _hand_over(port: int, letters: list[bytes]) -> None:
+    def one(letter: bytes) -> None:
+        with smtplib.SMTP("127.0.0.1", port, timeout=300) as client:
+            client.sendmail("sara@mailbox.example", [TO], letter)
+
+    with ThreadPoolExecutor(len(letters)) as threads:
+        list(threads.map(one, letters))
 
 
 def figures() -> list[Figure]:
     """The rows of the table."""
     if find("smtp-source") is None or find("smtp-sink") is None:
         return [Figure("mail acknowledged", "not measured", "", "install postfix (Debian)")]
-    found = run()
+    found, grown = run(), memory()
     note = f"smtp-sink {found['sink']:.0f}/s, letters of 4 KiB, {SESSIONS} connections"
     return [
         Figure(
@@ -128,6 +209,14 @@ def figures() -> list[Figure]:
             note,
         )
         for kind, goal in GOALS.items()
+    ] + [
+        Figure("mail, durable ÷ aiosmtpd with the same commit", f"{found['to_aiosmtpd']:.2f}", "≥ 2", note),
+        Figure(
+            f"mail, memory more for {BIG} letters of 25 MB at once (with workers)",
+            f"{grown['growth']:.0f} MB",
+            f"< {GROWTH} MB",
+            f"{grown['seconds']:.0f} s; {grown['before']:.0f} MB before, {grown['after']:.0f} MB more afterwards",
+        ),
     ]
 
 
@@ -174,12 +263,32 @@ async def _serve(kind: str, folder: Path) -> None:
     book.units["bench"] = next(iter(book.units.values()))
     if kind == "protocol":
         opened._listeners["main"].deliver = _forget
-    print(opened.port(), flush=True)
+    print(await _aiosmtpd(opened) if kind == "aiosmtpd" else opened.port(), flush=True)
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     await told.wait()
     await parts.stop(1)
+
+
+async def _aiosmtpd(opened: Any) -> int:
+    """Its port: aiosmtpd in front of what takes our own listener's letters."""
+    from aiosmtpd.smtp import SMTP
+
+    from gateway.mail.letter import Content, Letter
+    from gateway.mail.smtp import Envelope, Rcpt
+
+    class Hand:
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+            content = Content(opened._gear.folder)
+            content.add(envelope.content)
+            to = tuple(Rcpt(*address.split("@")) for address in envelope.rcpt_tos)
+            said = Envelope(session.host_name, envelope.mail_from or "", to, False, False)
+            return (await opened._take("main", Letter(said, "127.0.0.1", content))).line().decode().rstrip()
+
+    running = asyncio.get_running_loop()
+    server = await running.create_server(lambda: SMTP(Hand(), loop=running), "127.0.0.1", 0, backlog=512)
+    return int(server.sockets[0].getsockname()[1])
 
 
 async def _forget(letter: Any) -> Any:
@@ -192,16 +301,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--serve", choices=list(GOALS))
     parser.add_argument("--dir", type=Path)
+    parser.add_argument("--pinned", action="store_true")
+    parser.add_argument("--memory", action="store_true", help="only what big letters add to the memory")
     parser.add_argument("--letters", type=int, default=LETTERS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
+    if options.memory:
+        print(json.dumps(memory()))
+        return
     if options.serve is None:
         print(json.dumps(run(options.letters, options.rounds)))
         return
     from gateway import loop
 
     options.dir.mkdir(parents=True, exist_ok=True)
-    os.sched_setaffinity(0, {0})
+    if options.pinned:
+        os.sched_setaffinity(0, {0})
     with asyncio.Runner(loop_factory=loop.new) as runner:
         runner.run(_serve(options.serve, options.dir))
 

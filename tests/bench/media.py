@@ -119,6 +119,7 @@ def main() -> None:
     options.core = min(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     options.seed, options.keys, options.pause, options.number, options.rate, options.settle = 1, "", 1.0, "1", 40.0, 1.0
+    options.every, options.hold = 1, 0.0
     print(json.dumps(measure(options)))
 
 

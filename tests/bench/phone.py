@@ -1,48 +1,196 @@
-"""Calls at once on the running demo, pinned to one core, measured from the other; and what the whole weighs idle."""
+"""Calls at once on the whole program, pinned to one core and measured from the other: alone, crowded, beside the web.
+
+Shorter runs: `PASOKH_BENCH_SECONDS` (measured, of each round), `PASOKH_BENCH_ROUNDS`, `PASOKH_BENCH_CALLS` (the crowd).
+A row whose generator was late itself (p99 of sending to itself over 1 ms) says "generator-bound".
+"""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from tests.bench.http import SCRIPT
 from tests.bench.table import Figure
 from tests.journeys.running import Demo
 
-CALLS, SECONDS, ROUNDS = 200, 20, 5
+SECONDS = float(os.environ.get("PASOKH_BENCH_SECONDS", "20"))
+ROUNDS = int(os.environ.get("PASOKH_BENCH_ROUNDS", "5"))
+CROWD = int(os.environ.get("PASOKH_BENCH_CALLS", "1000"))
+CALLS = 200  # beside the web, and at once in the idle demo's weighing
+RATE = 50  # new calls a second
+KEYS = "100"  # complaint, unit not known, no explanation: then each call is recorded till it hangs up
+INTAKES = 1000  # durable HTTP messages a second beside the calls, as far as wrk reaches
 IDLE = 60  # seconds before the weighing
+BOUND = 1.0  # ms; the generator alone must be better than that
+
+Round = dict[str, Any]
 
 
 def figures() -> list[Figure]:
     """The rows of the table."""
+    return [*_weighing(), *_crowd(), *_beside()]
+
+
+# ---------------------------------------------------------------- rounds
+
+
+@contextmanager
+def line(calls: int, *more: str) -> Iterator[tuple[Round, Round]]:
+    """The program on core 0; yields what it told at its start and, filled in at the end, what it tells then."""
     with tempfile.TemporaryDirectory(prefix="pasokh-bench-") as name:
-        demo = Demo(Path(name) / "data", "--rtp", "30000-31999").start()
-        try:
-            time.sleep(IDLE)
-            weight = _weight(demo)
-            _pin(demo)
-            rounds = [_round(demo) for _ in range(ROUNDS)]
-        finally:
-            demo.stop()
-    rounds.sort(key=lambda row: row["jitter_ms"]["p99"])
-    middle = rounds[len(rounds) // 2]
-    failed = sum(row["failed"] for row in rounds)
-    note = f"{CALLS} calls, {SECONDS} s, {ROUNDS} rounds; max {middle['jitter_ms']['max']:.1f} ms"
+        words = [sys.executable, "-m", "tests.bench.line", "--dir", name, "--calls", str(calls), *more]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+            assert process.stdout is not None
+            up, over = json.loads(process.stdout.readline()), {}
+            time.sleep(5)  # its prompts are being spoken for the first time
+            yield up, over
+            process.send_signal(signal.SIGTERM)
+            over.update(json.loads(process.stdout.readline()))
+
+
+def ring(target: str, calls: int, seconds: float, keys: str = "", rate: float = RATE, **more: float) -> Round:
+    """Call from core 1; the figures of tests.bench.callers, whose options `more` may name."""
+    options = {"calls": calls, "seconds": seconds, "rate": rate, "keys": keys, "pause": 1.5, **more}
+    options.setdefault("settle", 5 if keys else 2)
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words = ["taskset", "-c", "1", sys.executable, "-m", "tests.bench.callers", target, *words]
+    out = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return dict(json.loads(out.splitlines()[-1]))
+
+
+def crowded(calls: int, seconds: float) -> Round:
+    """One round of menu calls that press keys and are recorded; `memory_kb` of each, `keys_lost`, `tickets`."""
+    with line(calls) as (up, over):
+        before = resident(up["pid"])
+        peak = [before]
+        told = _watched(up["pid"], peak, lambda: ring(f"127.0.0.1:{up['sip']}", calls, seconds, KEYS))
+    told["memory_kb"] = (max(peak) - before) / calls
+    return {**told, "line": over, "keys_lost": told["keys_sent"] - over["keys"]}
+
+
+def _watched(pid: int, peak: list[float], deed: Any) -> Round:
+    """Do `deed`, looking every half second how large the process is."""
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.wait(0.5):
+            peak.append(resident(pid))
+
+    watch = threading.Thread(target=look)
+    watch.start()
+    try:
+        told: Round = deed()
+        return told
+    finally:
+        done.set()
+        watch.join()
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _crowd() -> list[Figure]:
+    rounds = [crowded(CROWD, SECONDS) for _ in range(ROUNDS)]
+    middle = sorted(rounds, key=lambda told: told["jitter_ms"]["p99"])[len(rounds) // 2]
+    what = f"{CROWD} menu calls at once, keys and recording on, one core"
+    setup = statistics.median(told["setup_ms"]["p99"] for told in rounds)
+    lost = sum(told["keys_lost"] for told in rounds)
+    tickets = sum(told["line"]["tickets"] for told in rounds)
+    failed = sum(told["failed"] for told in rounds)
+    memory = statistics.median(told["memory_kb"] for told in rounds)
     return [
-        Figure("jitter p99, server on one core", f"{middle['jitter_ms']['p99']:.2f} ms", "< 5 ms", note),
-        Figure("failed calls", str(failed), "0", f"of {CALLS * ROUNDS}"),
-        Figure("memory of Pasokh and its workers, idle", f"{weight:.0f} MB", "≤ 250 MB", f"after {IDLE} s"),
+        Figure(f"{what}: jitter p99", _ms(middle["jitter_ms"]["p99"]), "≤ 5 ms", _note(rounds, middle)),
+        Figure(f"set-up p99 at {RATE} calls/s", _ms(setup), "≤ 100 ms", f"until {CROWD} calls are up"),
+        Figure("failed calls", str(failed), "0", f"of {CROWD * ROUNDS}; {tickets} messages became tickets"),
+        Figure("lost keys", str(lost), "0", f"of {sum(told['keys_sent'] for told in rounds)}"),
+        Figure("memory a call", f"{memory:.0f} KB", "≤ 200 KB", "resident, with its recording"),
     ]
 
 
-def _round(demo: Demo) -> dict[str, object]:
-    target = demo.facts["sip"].partition("@")[2]
-    words = ["taskset", "-c", "1", sys.executable, "-m", "tests.bench.callers", target]
-    words += ["--calls", str(CALLS), "--seconds", str(SECONDS)]
-    return dict(json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()[-1]))
+def _beside() -> list[Figure]:
+    """200 calls beside durable intake, beside pages too, and with readers in threads of the same process."""
+    if shutil.which("wrk") is None:
+        return [Figure("calls beside the web", "not measured", "", "install wrk (Debian)")]
+    rows = []
+    for what, pages, readers in (
+        ("alone", False, 0),
+        ("beside durable intake", False, 0),
+        ("beside intake and pages", True, 0),
+        ("beside intake, pages and two busy readers", True, 2),
+    ):
+        rounds = [_beside_round(what != "alone", pages, readers) for _ in range(ROUNDS)]
+        middle = sorted(rounds, key=lambda told: told["jitter_ms"]["p99"])[len(rounds) // 2]
+        rate = f", {middle['intakes']:.0f} intakes/s" if what != "alone" else ""
+        note = _note(rounds, middle) + rate
+        rows.append(Figure(f"{CALLS} calls {what}: jitter p99", _ms(middle["jitter_ms"]["p99"]), "≤ 5 ms", note))
+    return rows
+
+
+def _beside_round(intake: bool, pages: bool, readers: int) -> Round:
+    with line(CALLS, "--readers", str(readers)) as (up, over), tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "post.lua"
+        script.write_text(SCRIPT)
+        web = f"http://127.0.0.1:{up['web']}"
+        length = f"{int(SECONDS) + 15}s"
+        loads = [["wrk", "-t1", "-c8", "-d", length, "-s", str(script), web]] if intake else []
+        loads += [["wrk", "-t1", "-c2", "-d", length, f"{web}/"]] if pages else []
+        running = [
+            subprocess.Popen(["taskset", "-c", "1", *words], stdout=subprocess.PIPE, text=True) for words in loads
+        ]
+        told = ring(f"127.0.0.1:{up['sip']}", CALLS, SECONDS)
+        for load in running:
+            load.send_signal(signal.SIGINT)
+        said = [load.communicate()[0] for load in running]
+    rate = next((row.split()[1] for row in (said[0] if said else "").splitlines() if row.startswith("Requests/sec")), 0)
+    return {**told, "line": over, "intakes": float(rate)}
+
+
+def _weighing() -> list[Figure]:
+    """What the whole demo weighs when nobody calls."""
+    with tempfile.TemporaryDirectory(prefix="pasokh-bench-") as name:
+        demo = Demo(Path(name) / "data").start()
+        try:
+            time.sleep(IDLE)
+            assert demo.process is not None
+            weight = sum(resident(pid) for pid in _family(demo.process.pid)) / 1024
+        finally:
+            demo.stop()
+    return [Figure("memory of Pasokh and its workers, idle", f"{weight:.0f} MB", "≤ 250 MB", f"after {IDLE} s")]
+
+
+def _note(rounds: list[Round], middle: Round) -> str:
+    """What helps to read a row: spread, worst, the generator's own part."""
+    spread = sorted(told["jitter_ms"]["p99"] for told in rounds)
+    alone = statistics.median(told["bare_p99_ms"] for told in rounds)
+    bound = ", generator-bound" if alone > BOUND else ""
+    core = statistics.median(told["line"]["core_percent"] for told in rounds)
+    return (
+        f"{len(rounds)} rounds of {SECONDS:.0f} s, {spread[0]:.2f} to {spread[-1]:.2f}, max "
+        f"{middle['jitter_ms']['max']:.1f} ms; core {core:.0f} %; generator alone {alone:.2f} ms{bound}; "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _ms(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f} ms"
+
+
+def resident(pid: int) -> float:
+    """KB of a process (RSS)."""
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return float(next(int(row.split()[1]) for row in rows if row.startswith("Rss:")))
 
 
 def _family(pid: int) -> list[int]:
@@ -54,19 +202,3 @@ def _family(pid: int) -> list[int]:
             if b"tests.worlds" not in words:
                 found += _family(int(child))
     return found
-
-
-def _weight(demo: Demo) -> float:
-    """Resident MB of all of them, shared pages counted as often as they are mapped (RSS)."""
-    assert demo.process is not None
-    kib = 0
-    for pid in _family(demo.process.pid):
-        rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        kib += next(int(row.split()[1]) for row in rows if row.startswith("Rss:"))
-    return kib / 1024
-
-
-def _pin(demo: Demo) -> None:
-    assert demo.process is not None
-    for pid in _family(demo.process.pid):
-        subprocess.run(["taskset", "-a", "-c", "-p", "0", str(pid)], check=True, stdout=subprocess.DEVNULL)

@@ -38,7 +38,7 @@ async def durable(options: argparse.Namespace) -> int:
         intake.Desk.take = _only_checked  # type: ignore[method-assign]
     system = await wiring.start(site, options.dir, options.database, parts)
     print(system.web_port, flush=True)
-    await _told()
+    await told()
     await parts.stop(1)
     return 0
 
@@ -63,12 +63,13 @@ async def bare(options: argparse.Namespace) -> int:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     print(runner.addresses[0][1], flush=True)
-    await _told()
+    await told()
     await runner.cleanup()
     return 0
 
 
-async def _told() -> None:
+async def told() -> None:
+    """Until SIGINT or SIGTERM."""
     told = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, told.set)

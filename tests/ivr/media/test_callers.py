@@ -21,6 +21,8 @@ OPTIONS = {
     "keys": "",
     "pause": 1.0,
     "seed": 1,
+    "every": 1,
+    "hold": 0.0,
 }
 
 
