@@ -104,7 +104,7 @@ def _walk(options: argparse.Namespace, site: Config) -> int:
     units = {unit.extension: site.units.name(unit.slug, options.lang) for unit in site.units if unit.extension}
     walk = Walk(options.name, lang=options.lang, open=not options.closed)
     prompts = Prompts(site.texts, [site.prompts_folder], site.agency.zone)
-    world = rehearsal.World(units)
+    world = rehearsal.World(units, site.texts("ivr.sample.unit", options.lang))
     try:
         call = rehearsal.rehearse(found, prompts, today, walk, options.keys, world, not options.claimed)
     except rehearsal.WrongWord as wrong:

@@ -99,7 +99,7 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     await seed.seed(opened, config)
     files = kept_files.Files(folder / "files", ring, opened)
     door = intake.Desk(opened, config, ring, files, clock, throttle, opened.doorbell.ring)
-    channels = _channels(config, folder, files.read, clock)
+    channels = _channels(config, folder, files.read, clock, opened)
     worker = Worker(opened, channels, ring, clock)
     await worker.start()
     parts.add("worker", worker.stop, worker.health)
@@ -139,13 +139,14 @@ async def _store(database: str | None, clock: SystemClock, folder: Path, ring: K
         raise CannotStart(str(error)) from None
 
 
-def _channels(config: Config, folder: Path, read: Any, clock: SystemClock) -> dict[str, Channel]:
+def _channels(config: Config, folder: Path, read: Any, clock: SystemClock, opened: store.Store) -> dict[str, Channel]:
     """Every channel of the registry that has lines (web and desk need none)."""
     made: dict[str, Channel] = {}
     for name, load in registry.makers().items():
         lines = config.lines.get(name, {})
         if lines or name in ("web", "desk"):
-            made[name] = _make(name, load, _gear(name, lines, config, folder, read, clock))
+            gear = _gear(name, lines, config, folder, read, clock, lambda: opened.is_full)
+            made[name] = _make(name, load, gear)
     return made
 
 
@@ -157,7 +158,15 @@ def _make(name: str, load: Any, gear: Gear) -> Channel:
     return channel
 
 
-def _gear(name: str, lines: Mapping[str, Any], config: Config, folder: Path, read: Any, clock: SystemClock) -> Gear:
+def _gear(
+    name: str,
+    lines: Mapping[str, Any],
+    config: Config,
+    folder: Path,
+    read: Any,
+    clock: SystemClock,
+    is_full: Callable[[], bool] = lambda: False,
+) -> Gear:
     own = folder / name
     own.mkdir(parents=True, exist_ok=True)
     agency = config.agency
@@ -174,6 +183,7 @@ def _gear(name: str, lines: Mapping[str, Any], config: Config, folder: Path, rea
             "units": {unit.slug: config.units.address(unit.slug) for unit in config.units},
             "read": read,
             "read_file": read,
+            "is_full": is_full,
             "menus_folder": str(config.menus_folder),
             "prompts": str(config.prompts_folder),
             "hours": _hours(config),
@@ -230,6 +240,7 @@ async def _web(
         channels=channels,
         hooks={name: each for name, each in channels.items() if isinstance(each, Hooked)},
         measures={name: each for name, each in channels.items() if isinstance(each, Measuring)},
+        telephone=getattr(channels.get("phone"), "panel", None),
         health=parts.health,
     )
     runner = aiohttp_web.AppRunner(

@@ -33,6 +33,7 @@ from ivr.leg import Leg
 from ivr.media.plane import Plane
 from ivr.media.record import share_free
 from ivr.notice import Notices
+from ivr.panel import CallView, Panel
 from ivr.prompts import Prompts
 from ivr.settings import Line
 from ivr.shelf import Shelf
@@ -66,8 +67,10 @@ class Phone:
         self._plane: Plane | None = None
         self._lines: list[Any] = []
         self._calls: dict[str, asyncio.Task[None]] = {}
+        self._live: dict[str, tuple[Call, int]] = {}  # and when it began, ms UTC
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.panel = Panel(self)
 
     # ---------------------------------------------------------------- the contract
 
@@ -78,11 +81,12 @@ class Phone:
         self._open(door)
         if not self.site.lines:
             return
+        is_full = self._gear.extra.get("is_full", lambda: False)
         self._plane = plane = _plane(self.site.lines)
         plane.start(self._on_events, asyncio.get_running_loop())
         try:
             for name, line in self.site.lines.items():
-                opened = SipLine(self._gear.reactor, name, line, plane, self.take_call)
+                opened = SipLine(self._gear.reactor, name, line, plane, self.take_call, is_busy=is_full)
                 opened.start()
                 self._lines.append(opened)
         except BaseException:
@@ -91,8 +95,11 @@ class Phone:
         log.info("phone lines open", extra={"lines": list(self.site.lines)})
 
     def health(self) -> str:
-        """`down` once the media plane's thread has ended though nobody asked."""
-        return "up" if self._plane is None or self._plane.alive else "down"
+        """`down` once the media plane's thread has ended though nobody asked; else which peers do not answer."""
+        if self._plane is not None and not self._plane.alive:
+            return "down"
+        silent = [name for line in self._lines for name in line.silent]
+        return f"up, without {', '.join(silent)}" if silent else "up"
 
     async def stop(self, drain: float) -> None:
         """Answer no new call, give running ones `drain` seconds, see their recordings through, close."""
@@ -153,19 +160,33 @@ class Phone:
         """Calls that run, or whose recording is on its way to the door."""
         return len(self._calls)
 
+    def live(self) -> list[CallView]:
+        """Calls in progress, the oldest first."""
+        return [
+            CallView(leg.id, leg.line, leg.number, leg.asserted, leg.called, since, call.walk.path)
+            for call, since in self._live.values()
+            for leg in (call.leg,)
+        ]
+
     def take_call(self, leg: Leg) -> None:
         """Run a new call to its end; the line gives each one here once."""
         if self._house is None or self._stopping:
             leg.hang_up()
             return
         tree = getattr(leg, "menu", "") or self.site.lines[leg.line].menu(leg.called) or "main"
-        deed = missed.call(leg, self._house) if tree == missed.MENU else Call(leg, self._house, tree).run()
+        if tree == missed.MENU:
+            deed = missed.call(leg, self._house)
+        else:
+            call = Call(leg, self._house, tree)
+            self._live[leg.id] = call, self._clock.now()
+            deed = call.run()
         task = asyncio.get_running_loop().create_task(deed)
         self._calls[leg.id] = task
         task.add_done_callback(lambda done: self._call_ended(leg, done))
 
     def _call_ended(self, leg: Leg, task: asyncio.Task[None]) -> None:
         self._calls.pop(leg.id, None)
+        self._live.pop(leg.id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call broke", exc_info=error, extra={"call": leg.id})
 
@@ -203,7 +224,7 @@ class Phone:
     def _sounds(self, say: Say) -> Sounds:
         assert self._speech is not None
         prompts = Prompts(say, self.shelf.folders, self._zone)
-        return Sounds(prompts, self._speech, self._gear.extra.get("read"), self._today)
+        return Sounds(prompts, self._speech, self._gear.extra.get("read"), self.today)
 
     async def _sweep(self, house: House) -> None:
         """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered."""
@@ -228,7 +249,8 @@ class Phone:
         for lang in self.site.langs:
             await house.sounds.warm([Item(key) for key in sorted(keys)], lang)
 
-    def _today(self) -> date:
+    def today(self) -> date:
+        """The body's day."""
         return jalali.local(self._clock.now(), self._zone).date()
 
     def _room(self) -> bool:

@@ -102,7 +102,27 @@ def _grow(tree: Tree, say: Words, lang: str) -> _Box:
                 child.depth = box.depth + 1
                 box.children.append((number, child))
                 todo.append(child)
+    _short_first(root)
     return root
+
+
+def _short_first(box: _Box) -> float:
+    """Where a node only branches, the shorter branch stands first, so that no line runs past all of the longer one.
+
+    Returns the height of the whole branch.
+    """
+    heights = {child.node.name: _short_first(child) for _, child in box.children}
+    if not box.node.keys:
+        _reorder(box, sorted(box.children, key=lambda way: heights[way[1].node.name]))
+    return max(box.height + BETWEEN, sum(heights.values()))
+
+
+def _reorder(box: _Box, children: list[tuple[int, _Box]]) -> None:
+    """Put the ways that lines leave by into the order of `children`, the others behind them."""
+    drawn = [number for number, _ in children]
+    others = [number for number in range(len(box.ways)) if number not in drawn]
+    box.ways = [box.ways[number] for number in (*drawn, *others)]
+    box.children = [(number, child) for number, (_, child) in enumerate(children)]
 
 
 def _box(node: Node, say: Words, lang: str) -> _Box:

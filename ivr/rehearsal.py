@@ -35,6 +35,7 @@ class World:
     """A made-up house behind the menus: everything is found, everything is taken."""
 
     units: Mapping[str, str] = field(default_factory=dict)  #: extension → name
+    unit: str = "…"  #: name of the unit a message reaches that was for none
 
     def answers(self, deed: steps.Deed) -> Sequence[steps.Event]:
         """What comes back for a deed; nothing where the caller's words decide."""
@@ -42,7 +43,7 @@ class World:
             case steps.Look():
                 return [self._found(deed)]
             case steps.Take(unit=unit):
-                return [steps.Taken(CODE, PIN, unit or "", {"unit": self.units.get(unit or "", "—")})]
+                return [steps.Taken(CODE, PIN, unit or "", {"unit": self.units.get(unit or "", self.unit)})]
             case steps.Text() | steps.Publish() | steps.CallBack():
                 return [steps.Done()]
             case steps.Queue():
@@ -67,14 +68,15 @@ class World:
 
 
 class Rehearsal:
-    """One call: `lines` is its transcript, `walk` where the caller stands, `spoken` what was said last."""
+    """One call: `lines` is its transcript, `walk` where the caller stands."""
 
     def __init__(
         self, menus: Menus, prompts: Prompts, today: date, walk: Walk, answers: Answers = lambda deed: ()
     ) -> None:
         self.walk = walk
         self.lines: list[str] = []
-        self.spoken: list[tuple[Item, str]] = []
+        self.sounds: dict[int, tuple[str, str]] = {}  # line → text key and language of a sentence without facts
+        self.said: set[int] = set()  # lines that the caller hears; the phone's others are what it does
         self._menus, self._prompts, self._today, self._answers = menus, prompts, today, answers
 
     def call(self, number: str | None = NUMBER, asserted: bool = True) -> None:
@@ -91,7 +93,6 @@ class Rehearsal:
 
     def happens(self, events: Iterable[steps.Event], interrupted: bool = False) -> None:
         """Events one after the other; then all that is said is heard out, unless the next thing interrupts it."""
-        self.spoken = []
         for event in events:
             self._move(event)
         while self.walk.phase in HEARD and not interrupted:
@@ -115,37 +116,45 @@ class Rehearsal:
         self.walk, deeds = step(self._menus, self.walk, event)
         for deed in deeds:
             if isinstance(deed, steps.Say):
-                self.spoken += [(item, deed.lang) for item in deed.items]
-            self.lines += self._shown(deed)
+                self._say(deed)
+            else:
+                self.lines += _shown(deed)
         for deed in deeds:
             for answer in self._answers(deed):
                 self._move(answer)
 
-    def _shown(self, deed: steps.Deed) -> Iterator[str]:
-        match deed:
-            case steps.Say(items, _, lang):
-                yield from self.heard(items, lang)
-            case steps.Record(most, silence, _, prompt):
-                yield f"phone: records {'a prompt ' if prompt else ''}up to {most:g} s, {silence:g} s of quiet"
-            case steps.Look(what, _, pin):
-                yield f"phone: looks for {what}{' with a PIN' if pin else ''}"
-            case steps.Take(act, kind, path, seconds, unit):
-                words = (kind, unit, f"{seconds:g} s" if path else "no voice")
-                yield f"phone: hands over {act} ({', '.join(word for word in words if word)})"
-            case steps.Text(what, _, _):
-                yield f"phone: texts {what}"
-            case steps.Publish(text, lang, _, _):
-                yield f"phone: publishes {text} in {lang}"
-            case steps.Queue(name, unit):
-                yield f"phone: queues for {name}{f' ({unit})' if unit else ''}"
-            case steps.Leave():
-                yield "phone: leaves the queue"
-            case steps.CallBack(name):
-                yield f"phone: keeps the place in {name} for a call back"
-            case steps.Connect(to):
-                yield f"phone: rings {to}"
-            case steps.Hangup():
-                yield "phone: hangs up"
+    def _say(self, deed: steps.Say) -> None:
+        for item in deed.items:
+            if item.key and not item.facts:
+                self.sounds[len(self.lines)] = item.key, deed.lang
+            first = len(self.lines)
+            self.lines += self.heard([item], deed.lang)
+            self.said |= set(range(first, len(self.lines)))
+
+
+def _shown(deed: steps.Deed) -> Iterator[str]:
+    match deed:
+        case steps.Record(most, silence, _, prompt):
+            yield f"phone: records {'a prompt ' if prompt else ''}up to {most:g} s, {silence:g} s of quiet"
+        case steps.Look(what, _, pin):
+            yield f"phone: looks for {what}{' with a PIN' if pin else ''}"
+        case steps.Take(act, kind, path, seconds, unit):
+            words = (kind, unit, f"{seconds:g} s" if path else "no voice")
+            yield f"phone: hands over {act} ({', '.join(word for word in words if word)})"
+        case steps.Text(what, _, _):
+            yield f"phone: texts {what}"
+        case steps.Publish(text, lang, _, _):
+            yield f"phone: publishes {text} in {lang}"
+        case steps.Queue(name, unit):
+            yield f"phone: queues for {name}{f' ({unit})' if unit else ''}"
+        case steps.Leave():
+            yield "phone: leaves the queue"
+        case steps.CallBack(name):
+            yield f"phone: keeps the place in {name} for a call back"
+        case steps.Connect(to):
+            yield f"phone: rings {to}"
+        case steps.Hangup():
+            yield "phone: hangs up"
 
 
 def words(text: str) -> list[str]:

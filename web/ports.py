@@ -25,4 +25,5 @@ class Parts:
     channels: Mapping[str, Channel] = field(default_factory=dict)
     hooks: Mapping[str, Hooked] = field(default_factory=dict)
     measures: Mapping[str, Measuring] = field(default_factory=dict)
+    telephone: Any = None  #: what the phone shows the console (`ivr.panel.Panel`); None: there are no lines
     health: Any = None  #: callable -> Mapping of part to state

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from core import permissions
 from core.views import Actor, Session
 from web import auth
 from web.agency import Agency
@@ -68,6 +69,13 @@ class Visit:
         """Now, ms UTC."""
         return self.parts.clock.now()
 
+    def may(self, permission: str) -> bool:
+        """Does the signed-in person hold it anywhere, be it for assigned tickets only?"""
+        if self.session is None:
+            return False
+        rights = self.site.agency.rights
+        return bool(permissions.units_of(self.actor, permission, rights, assigned=True, now=self.now()))
+
     def t(self, key: str, **facts: Any) -> str:
         """A sentence in the page's language."""
         return self.parts.say(key, self.lang, **facts)
@@ -98,6 +106,7 @@ def shared(visit: Visit) -> dict[str, Any]:
         "here": site.agency.bare(visit.request.path),
         "others": site.agency.others(visit.request.path, visit.lang),
         "actor": visit.session.actor if visit.session else None,
+        "may": visit.may,
     }
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from core.permissions import Permission
 from web.auth import PUBLIC, SIGNED_IN, session
-from web.console import deeds, home, out, queue, signin, ticket, walkin
+from web.console import deeds, home, notice, out, phone, prompts, queue, signin, ticket, walkin
 from web.routes import Route, get, post
 from web.uploads import Limits
 
 READ = session(Permission.READ)
 FILES = Limits(many=10)
+
+SETTINGS = session(Permission.SETTINGS)
 
 ROUTES: list[Route] = [
     get("/console/login", signin.show, PUBLIC),
@@ -24,6 +26,18 @@ ROUTES: list[Route] = [
     get("/console/out", out.show, READ),
     post("/console/out/{row:[0-9]{1,18}}/resend", out.resend, session(Permission.REPLY)),
     post("/console/out/{row:[0-9]{1,18}}/by-hand", out.by_hand, session(Permission.REPLY)),
+    get("/console/phone", phone.show, SETTINGS),
+    post("/console/phone/reload", phone.reload, SETTINGS),
+    get("/console/phone/menu/{name}", phone.menu, SETTINGS),
+    get("/console/phone/simulator", phone.simulator, SETTINGS),
+    get("/console/phone/prompts", prompts.show, SETTINGS),
+    post("/console/phone/prompts", prompts.permit, SETTINGS),
+    post("/console/phone/prompts/withdraw", prompts.withdraw, SETTINGS),
+    get("/console/phone/sound/{lang}/{key}", prompts.sound, SETTINGS),
+    get("/console/phone/calls", phone.calls, session(Permission.CALLS)),
+    get("/console/phone/notice", notice.show, session(Permission.NOTICES)),
+    post("/console/phone/notice", notice.announce, session(Permission.NOTICES)),
+    post("/console/phone/mended", notice.mended, session(Permission.NOTICES)),
     get("/console/file/{key}", ticket.file, READ),
     get("/console/t/{id:[0-9]{1,18}}", ticket.show, READ),
     get("/console/t/{id:[0-9]{1,18}}/slip", walkin.slip, session(Permission.WALK_IN)),

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from core import people, permissions
+from core import people
+from core.permissions import Permission
 from core.views import Session
 from web import auth, forms
 from web.auth import Access
@@ -37,14 +38,18 @@ async def admit(visit: Visit, access: Access) -> None:
         if visit.request.method in ("GET", "HEAD"):
             raise web.HTTPSeeOther(f"/console/login?next={quote(visit.request.rel_url.raw_path_qs, safe='/')}")
         raise web.HTTPUnauthorized
-    if access.permission and not may(visit, access.permission):
+    if access.permission and not visit.may(access.permission):
+        _elsewhere(visit)
         raise web.HTTPForbidden
 
 
-def may(visit: Visit, permission: str) -> bool:
-    """Does the signed-in person hold it anywhere, be it for assigned tickets only?"""
-    rights = visit.site.agency.rights
-    return bool(permissions.units_of(visit.actor, permission, rights, assigned=True, now=visit.now()))
+def _elsewhere(visit: Visit) -> None:
+    """Who may read no ticket begins where they may be."""
+    places = {Permission.SETTINGS: "/console/phone", Permission.NOTICES: "/console/phone/notice"}
+    if visit.request.path in ("/console", "/console/") and visit.parts.telephone is not None:
+        for permission, place in places.items():
+            if visit.may(permission):
+                raise web.HTTPSeeOther(place)
 
 
 async def show(visit: Visit) -> web.StreamResponse:
