@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 RECEIPT, OTHER = "receipt", "other"
 DAY, MINUTE = 86_400_000, 60_000  # ms
-A_DAY = {RECEIPT: 5, OTHER: 1}  # letters a sender gets in 24 hours
+RECEIPTS = 5  # a sender gets in 24 hours; any other sentence only who got no automatic letter in that time
+SOON = 60_000  # ms after an automatic letter in which no person has answered it
 A_TICKET = 3  # sentences beside the receipt, in the ticket's life
 A_DOMAIN = 30  # letters a minute to one domain
 ALL = 300  # letters a minute in all; more is a loop nobody foresaw
@@ -48,15 +49,16 @@ def grant(s: Connection, wishes: Sequence[Wish], now: int) -> set[int]:
     """Numbers of the wishes that are granted, and recorded as told."""
     if not wishes or shut_since(s, now) is not None:
         return set()
-    senders, tickets = _told(s, wishes, now)
+    senders, last, tickets = _told(s, wishes, now)
     domains = _minute(s, now)
     granted: list[Wish] = []
     for wish in wishes:
         if sum(domains.values()) >= ALL:
             _trip(s, now)
             break
-        if _within(wish, senders, tickets, domains):
-            senders[wish.sender, wish.kind] += 1
+        if _within(wish, senders, tickets, domains) and last.get(wish.sender, 0) <= now - SOON:
+            senders[wish.sender] += 1
+            last[wish.sender] = now
             tickets[wish.ticket] += wish.kind == OTHER
             domains[wish.domain] += 1
             granted.append(wish)
@@ -77,26 +79,29 @@ def forget(s: Connection, now: int, most: int = AT_ONCE) -> int:
     return s.execute(sa.delete(automatic).where(automatic.c.id.in_(old))).rowcount
 
 
-def _within(wish: Wish, senders: Counter[tuple[bytes, str]], tickets: Counter[int], domains: Counter[bytes]) -> bool:
-    if wish.kind == OTHER and tickets[wish.ticket] >= A_TICKET:
+def _within(wish: Wish, senders: Counter[bytes], tickets: Counter[int], domains: Counter[bytes]) -> bool:
+    if domains[wish.domain] >= A_DOMAIN:
         return False
-    return senders[wish.sender, wish.kind] < A_DAY[wish.kind] and domains[wish.domain] < A_DOMAIN
+    if wish.kind == OTHER:
+        return not senders[wish.sender] and tickets[wish.ticket] < A_TICKET
+    return senders[wish.sender] < RECEIPTS
 
 
-def _told(s: Connection, wishes: Iterable[Wish], now: int) -> tuple[Counter[tuple[bytes, str]], Counter[int]]:
-    """What these senders got in the last day, and the sentences of these tickets."""
-    senders: Counter[tuple[bytes, str]] = Counter()
-    ask = sa.select(automatic.c.sender, automatic.c.kind, sa.func.count()).where(
+def _told(s: Connection, wishes: Iterable[Wish], now: int) -> tuple[Counter[bytes], dict[bytes, int], Counter[int]]:
+    """How many letters these senders got in the last day and when the last, and the sentences of these tickets."""
+    senders: Counter[bytes] = Counter()
+    last: dict[bytes, int] = {}
+    ask = sa.select(automatic.c.sender, sa.func.count(), sa.func.max(automatic.c.at)).where(
         automatic.c.sender.in_({wish.sender for wish in wishes}), automatic.c.at > now - DAY
     )
-    for sender, kind, many in s.execute(ask.group_by(automatic.c.sender, automatic.c.kind)):
-        senders[sender, kind] = many
+    for sender, many, at in s.execute(ask.group_by(automatic.c.sender)):
+        senders[sender], last[sender] = many, at
     others = {wish.ticket for wish in wishes if wish.kind == OTHER}
     tickets: Counter[int] = Counter()
     if others:
         ask = sa.select(automatic.c.ticket).where(automatic.c.ticket.in_(others), automatic.c.kind == OTHER)
         tickets.update(s.execute(ask).scalars())
-    return senders, tickets
+    return senders, last, tickets
 
 
 def _minute(s: Connection, now: int) -> Counter[bytes]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from core.channels import Auto
-from gateway.mail import headers
+from gateway.mail import headers, thread
 from gateway.mail.marks import plain
 from gateway.mail.mime import Mail
 
@@ -27,6 +27,12 @@ def classify(mail: Mail, envelope: str, phrases: Sequence[str], loop: str, own: 
 def no_reply(address: str) -> bool:
     """Does the address itself say that nobody reads it?"""
     return bool(NO_REPLY.search(address.partition("@")[0]))
+
+
+def echoes(mail: Mail, ours: Sequence[str]) -> bool:
+    """Does it carry our mark `[#code]` or our first line? Whoever wrote it has a code of ours already."""
+    said = plain(f"{mail.text}\n{mail.new}\n{mail.quoted}")
+    return bool(thread.CODE.search(plain(mail.subject))) or any(plain(line) in said for line in ours if line)
 
 
 def _strong(mail: Mail, envelope: str, loop: str, own: frozenset[str]) -> bool:

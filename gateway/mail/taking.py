@@ -9,7 +9,7 @@ from typing import Protocol
 
 from core.channels import Door, Inbound, Returned
 from core.errors import WrongInput
-from gateway.mail import address, mime, receive, send, smtp, trust
+from gateway.mail import address, automail, mime, receive, send, smtp, trust
 from gateway.mail.bounce import Bounce, Said
 from gateway.mail.mime import Mail
 from gateway.mail.pool import UNREADABLE
@@ -52,6 +52,8 @@ class Taker:
         message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(book.line))
         if receive.strong_without_thread(message):
             return _taken(await self.door.raw("mail", message.ref, raw, "automatic"))
+        if not receive.continues(message) and automail.echoes(mail, self.ours):
+            message = replace(message, quiet=True)
         return await self._store(replace(message, exempt=self.exempt and trust.listed(peer, LOOPBACK)))
 
     async def unread(self, name: str, envelope: smtp.Envelope, peer: str, raw: bytes) -> smtp.Reply:
