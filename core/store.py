@@ -127,6 +127,11 @@ class Store:
             self._weigh(error, last=True)
             raise
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a message handed in now would be told to come back later."""
+        return self._closing or self.broken.is_set() or len(self._queue) >= QUEUE_ITEMS or self._bytes >= QUEUE_BYTES
+
     def health(self) -> str:
         """`down` once the disk failed or the writer has ended: nothing more is taken."""
         return "down" if self.broken.is_set() or self._writer.done() else "up"

@@ -101,7 +101,7 @@ class Line:
     """One SIP line of ours."""
 
     kind: Literal["sip"] = "sip"
-    bind: Annotated[tuple[Bind, ...], Range(1, 8)] = ("udp:0.0.0.0:5060",)
+    bind: Annotated[tuple[Bind, ...], Range(1, 3)] = ("udp:0.0.0.0:5060",)
     cert: str | None = None  #: PEM file with the certificate (and chain) of tls
     key: str | None = None  #: PEM file with its key
     public_address: Annotated[str, host] | None = (
@@ -109,7 +109,7 @@ class Line:
     )
     rtp: Ports = "20000-20999"  #: even ports of this range are used; 0 = any free ones
     max_calls: Annotated[int, Range(1, 10_000)] = 200
-    per_second: Annotated[int, Range(1, 10_000)] = 50  #: new calls a second, from one source and in all
+    per_second: Annotated[int, Range(1, 10_000)] = 50  #: new calls a second from one source; twice that in all
     burst: Annotated[int, Range(1, 10_000)] = 100
     max_call: Annotated[int, Range(10, 86_400)] = 600  #: seconds a call may last
     country: Annotated[str, Match(r"[1-9][0-9]{0,2}", "a country code such as 98")] = (
@@ -138,6 +138,9 @@ class Line:
     def faults(self, where: Where) -> list[Fault]:
         """What fits the types but not each other; `where` is the line's table."""
         found = [fault for n, peer in enumerate(self.peer) for fault in _peer_faults(self, peer, where / "peer" / n)]
+        kinds = [binding.transport for binding in self.bindings()]
+        if len(set(kinds)) < len(kinds):
+            found.append((where / "bind").fault("bind-twice", "give one address for each of udp, tcp and tls"))
         names = [peer.name for peer in self.peer]
         found += [
             (where / "peer" / n / "name").fault("peer-twice", f"there is a peer {name!r} already; name it otherwise")

@@ -10,6 +10,7 @@ from ivr.settings import Line, Network, Peer
 from ivr.sip.transaction import Peer as Address
 
 MAX_SOURCES = 1000  # sources whose buckets are kept
+IN_ALL = 2  # times what one source may is taken of all: nobody takes everything from the others
 INVITES = 4  # INVITE packets read, of each new call that is allowed: repeats, holds, refusals
 PACKETS = 40  # packets read, of each new call that is allowed
 OTHERS, OTHERS_BURST = 10.0, 60.0  # OPTIONS, REGISTER, broken ones … answered, a second and at once
@@ -38,7 +39,7 @@ class Gate:
         self._settings = settings
         self._peers: list[tuple[Network, Peer]] = [(net, peer) for peer in settings.peer for net in peer.networks()]
         self._sources: dict[str, _Source] = {}
-        self._all = Bucket(settings.per_second, settings.burst, now)
+        self._all = Bucket(IN_ALL * settings.per_second, IN_ALL * settings.burst, now)
 
     def peer(self, source: Address) -> Peer | None:
         """The peer that speaks from there; None = a stranger, who meets silence."""
@@ -57,7 +58,7 @@ class Gate:
     def hears(self, host: str, invite: bool, now: float) -> bool:
         """Whether a packet of `host` is read at all: nobody keeps the line from others by sheer numbers."""
         source = self._source(host, now)
-        return source.packets.take(now) and (not invite or source.invites.take(now))
+        return (not invite or source.invites.take(now)) and source.packets.take(now)
 
     def asks(self, host: str, now: float) -> bool:
         """Whether a request of `host` outside any call, or a broken message, gets an answer: scanners do not."""

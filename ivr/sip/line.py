@@ -76,7 +76,7 @@ class SipLine:
         return self.exchange.calls
 
     @property
-    def down(self) -> list[str]:
+    def silent(self) -> list[str]:
         """Peers that do not answer, or where we are not registered though we should be."""
         return [
             trunk.settings.name

@@ -19,7 +19,7 @@ NOT_THAT_WAY = (405, 501)
 
 
 class Refresh:
-    """Of one leg. `offer` makes our SDP, `answered` takes theirs, `gone` ends the call, `planned` is told of a new `due`."""
+    """Of one leg. `offer` makes our SDP, `answered` takes theirs, `gone` ends it, `planned` hears of a new `due`."""
 
     def __init__(
         self,

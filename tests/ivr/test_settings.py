@@ -55,3 +55,74 @@ def test_a_fault_names_its_line(was, now, line):
     with pytest.raises(Faults) as found:
         read(GOOD.replace(was, now))
     assert [fault.line for fault in found.value.faults] == [line]
+
+
+PEERED = """
+[phone.line.main]
+bind = ["udp:127.0.0.1:5060", "tls:127.0.0.1:5061"]
+cert = "c"
+key = "k"
+rtp = "20000-20999"
+[[phone.line.main.peer]]
+name = "trunk"
+address = "192.0.2.5:5070"
+domain = "trunk.example.ir"
+user = "1888"
+password_file = "p"
+register = true
+dial = true
+[[phone.line.main.peer]]
+name = "pbx"
+allow = ["10.0.0.0/8"]
+transport = "tls"
+nat = true
+behind_pbx = true
+"""
+
+
+def faults(text: str) -> list[tuple[str, int]]:
+    place = positions.parse(text, "lines.toml").at("phone", "line", "main")
+    return [(fault.word, fault.line) for fault in read(text).faults(place)]
+
+
+def test_several_peers_and_bindings_fit_together():
+    line = read(PEERED)
+    assert faults(PEERED) == []
+    assert [tuple(each) for each in line.bindings()] == [("udp", "127.0.0.1", 5060), ("tls", "127.0.0.1", 5061)]
+    trunk, pbx = line.peer
+    assert trunk.far() == ("192.0.2.5", 5070, "udp") and trunk.home == "trunk.example.ir"
+    assert [str(net) for net in trunk.networks()] == ["192.0.2.5/32"]
+    assert pbx.far() is None and (pbx.nat, pbx.behind_pbx, pbx.dial) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "word", "line"),
+    [
+        ('address = "192.0.2.5:5070"\n', 'allow = ["192.0.2.5/32"]\n', "no-address", 7),
+        ('user = "1888"\n', "", "no-user", 12),
+        ('password_file = "p"\n', "", "no-password", 11),
+        ('allow = ["10.0.0.0/8"]\n', "", "no-source", 15),
+        ('domain = "trunk.example.ir"', 'transport = "tcp"', "no-bind", 9),
+        ('key = "k"\n', "", "no-certificate", 3),
+        ('"tls:127.0.0.1:5061"', '"udp:127.0.0.1:5061"', "bind-twice", 3),
+        ('name = "pbx"', 'name = "trunk"', "peer-twice", 16),
+        ('"20000-20999"', '"20000-19999"', "bad-range", 6),
+    ],
+)
+def test_what_does_not_fit_together_is_named(was, now, word, line):
+    assert (word, line) in faults(PEERED.replace(was, now))
+
+
+@pytest.mark.parametrize(
+    ("address", "far"),
+    [("192.0.2.5", ("192.0.2.5", 5060)), ("[2001:db8::1]:5070", ("2001:db8::1", 5070)), ("[::1]", ("::1", 5060))],
+)
+def test_addresses_with_and_without_a_port(address, far):
+    assert (Peer("x", address=address).far() or ())[:2] == far
+
+
+def test_a_password_is_the_first_line_and_a_missing_file_is_named(tmp_path):
+    (tmp_path / "p").write_text("رمز\nsecond\n", encoding="utf-8")
+    assert Peer("x", password_file=str(tmp_path / "p")).password() == "رمز"
+    with pytest.raises(OSError, match="peer x: password_file"):
+        Peer("x", password_file=str(tmp_path / "none")).password()
