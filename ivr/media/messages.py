@@ -107,7 +107,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class RecordPair:
-    """Record a bridge in stereo, `row` left and `other` right; EndRecord or the end of either ends it."""
+    """Record a bridge in stereo, `other` left and `row` right; EndRecord or the end of either ends it.
+
+    The Recorded is about `row`.
+    """
 
     row: int
     other: int

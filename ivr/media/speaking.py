@@ -31,8 +31,8 @@ class Mouth:
     # ---- playing
 
     def play(self, call: Call) -> None:
-        """Begin with what waits, unless something is being said; music gives way."""
-        if call.playing is None or call.again:
+        """Begin with what waits, unless something is being said; music gives way and goes on afterwards."""
+        if call.playing is None or (call.waiting and call.playing[0] in call.again):
             self.turn(call)
 
     def turn(self, call: Call) -> None:
@@ -41,8 +41,6 @@ class Mouth:
             self.arena.leave(call.sound)
             self._tell(call, call.playing[1])
             call.playing = None
-        if call.waiting:
-            call.again = []
         while call.waiting and call.playing is None:
             run, play = call.waiting.popleft()
             if run.pcma:
@@ -144,8 +142,8 @@ class Mouth:
             if frame is not None and not call.waiting and call.playing is None:
                 self.table.packets["payload"][call.slot] = np.frombuffer(frame, np.uint8)
             if call.duet is not None and call.mate is not None:
-                left = heard.get(call.mate, {}).get(call.media.row)
-                call.duet.hear(left, heard[call.media.row].get(call.mate))
+                right = heard.get(call.mate, {}).get(call.media.row)
+                call.duet.hear(heard[call.media.row].get(call.mate), right)
 
 
 def _popped(call: Call) -> Heard:

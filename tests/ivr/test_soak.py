@@ -18,6 +18,9 @@ SECONDS = float(os.environ.get("PASOKH_SOAK_SECONDS", "1800"))
 CALLS, RATE = 200, 5.0  # at once, new ones a second
 EVERY = 10  # one call in so many leaves a message
 GROWTH = 5_000  # KB between the end of the first third (10 of 30 minutes) and the end
+POOL = min(
+    32, (os.cpu_count() or 1) + 4
+)  # threads of asyncio's own pool, which it starts one by one as they are needed
 PEAK = 0.95  # of the samples are compared: a page cache or a full journal may stand out for a moment
 
 
@@ -69,5 +72,5 @@ def test_half_an_hour_of_calls_leaves_memory_sockets_and_threads_as_they_were():
     assert over["tickets"] == len(range(0, told["calls"], EVERY))
     assert (over["calls"], over["ports"]) == (0, 0)
     assert grown <= GROWTH
-    assert after.threads <= warm.threads
-    assert after.files <= warm.files
+    assert after.threads <= warm.threads + POOL
+    assert after.files <= max(each.files for each in looks[: 2 * third])
