@@ -10,19 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
 
 import config as configuration
 from config.faults import Faults
-from core import office, people, replies, seed, store
+from core import people, replies
 from core.channels import Gear, Outbound, Purpose, Refused
-from core.cipher import Keyring
 from core.clock import SystemClock
-from core.files import Files
-from core.intake import Desk
 from core.schema import file, message, ticket
-from core.throttle import Throttle
 from ivr import channel, phone, prompts
 from ivr.call import Call
 from ivr.channel import Phone
@@ -67,21 +62,6 @@ def gear(folder: Path, reactor=None, table: dict | None = None, **extra) -> Gear
     site = configuration.read()
     known = {"menus_folder": str(site.menus_folder), "units": {unit.slug for unit in site.units}, **extra}
     return Gear("phone", table or lines(), site.texts, str(folder), reactor, SystemClock(), {}, known)
-
-
-@pytest_asyncio.fixture
-async def opened(tmp_path):
-    """A store on SQLite with the sample agency, and its files."""
-    ring, clock = Keyring({1: KEY}), SystemClock()
-    made = await store.open(f"sqlite:///{tmp_path / 'pasokh.db'}", clock, tmp_path, ring.key("chain"))
-    site = configuration.read()
-    throttle = Throttle(site.settings.limits, clock)
-    office.bind(made, office.Office(site, ring, clock, throttle))
-    await seed.seed(made, site)
-    files = Files(tmp_path / "files", ring, made)
-    yield made, files, Desk(made, site, ring, files, clock, throttle)
-    files.close()
-    await made.close()
 
 
 def rows(s, table):

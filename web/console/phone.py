@@ -64,7 +64,8 @@ async def simulator(visit: Visit) -> web.StreamResponse:
     return visit.page(
         "console/simulator.html",
         names=names, menu=name, spoken=lang, langs=visit.site.agency.languages, words=words, known=known, view=view,
-        keys=KEYS, acts=DEEDS, back=" ".join(words[:-1]), told=lambda word: _named(visit, "console.phone.act.", word), done=lambda words: _done(visit, words),
+        keys=KEYS, acts=DEEDS, back=" ".join(words[:-1]), told=lambda word: _named(visit, "console.phone.act.", word),
+        done=lambda words: _done(visit, words),
     )  # fmt: skip
 
 

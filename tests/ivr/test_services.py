@@ -1,0 +1,245 @@
+"""Calls that do more than leave a message: own tickets, texts, spoken prompts, known incidents, missed calls."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from core import claims, people, replies
+from core.channels import Purpose
+from core.cipher import Keyring
+from core.clock import SystemClock
+from core.schema import outbox, ticket
+from ivr import missed, texting
+from ivr.counter import Card
+from ivr.media import g711
+from ivr.notice import Notices
+from ivr.prompts import Prompts
+from ivr.shelf import Shelf
+from ivr.sounds import Sounds
+from ivr.steps import Text
+from tests.ivr.caller import NUMBER, MadeUpLeg, MemoryDoor, Words, call, house
+from tests.ivr.conftest import KEY
+from tests.ivr.site import TODAY, texts
+
+COMPLAIN = [("برای شکایت", "1"), ("شمارهٔ داخلیِ", "0"), ("پیامِ شما پنج", "3")]
+ANSWER = "لوله تعویض شد."
+
+
+def rows(s, table):
+    return s.execute(sa.select(table)).mappings().all()
+
+
+async def by_sms(made) -> list:
+    """What is to be sent by SMS, opened."""
+    ring = Keyring({1: KEY})
+    now = made.clock.now() if hasattr(made, "clock") else SystemClock().now()
+    return [one.open(ring) for one in await made.write(claims.claim, "sms", 10, now + 20_000, "test")]
+
+
+@pytest.fixture
+def home(opened, tmp_path):
+    """A house over the real door; sound is words."""
+    _, files, door = opened
+    made = replace(house(MemoryDoor(), tmp_path), door=door, clock=SystemClock())
+    shelf = Shelf(tmp_path / "prompts", [], SystemClock())
+    sounds = Sounds(Prompts(made.say, shelf.folders), Words(), files.read, lambda: TODAY)
+    cards = {"emergency": Card("+982433000230", {"fa": "شبانه‌روزی"})}
+    return replace(made, sounds=sounds, shelf=shelf, notices=Notices(door, SystemClock()), cards=cards)
+
+
+async def answered(made, home) -> str:
+    """A complaint by an asserted mobile, answered; its tracking code's ticket id."""
+    await call(MadeUpLeg(COMPLAIN), home)
+    [row] = await made.read(rows, ticket)
+    await replies.reply(made, await people.actor(made, "secretary"), row["id"], None, ANSWER, channel="web")
+    return row["id"]
+
+
+async def test_without_a_code_the_own_tickets_are_told_and_the_answer_heard_without_a_pin(opened, home):
+    made, _, _ = opened
+    await answered(made, home)
+    leg = MadeUpLeg([("برای شکایت", "5"), ("یازده رقمی", "*"), ("شمارهٔ پرونده", "1"), ("می‌پذیرید", "hang up")])
+    await call(leg, home)
+    assert "شمارهٔ یک: شکایت." in leg.heard
+    assert any("به پیامِ شما پاسخ داده است" in words for words in leg.heard)
+    assert ANSWER in leg.heard
+
+
+@pytest.mark.parametrize("who", [{"number": "+989120000009"}, {"asserted": False}, {"number": None}])
+async def test_nobody_else_hears_them(opened, home, who):
+    made, _, _ = opened
+    await answered(made, home)
+    leg = MadeUpLeg([("برای شکایت", "5"), ("یازده رقمی", "*"), ("پیدا نشد", ""), ("یازده رقمی", "hang up")], **who)
+    await call(leg, home)
+    assert texts()("ivr.no_mine", "fa") in leg.heard
+    assert ANSWER not in leg.heard
+
+
+async def test_the_answer_goes_by_sms_to_the_asserted_mobile_once_a_call(opened, home):
+    made, _, _ = opened
+    await answered(made, home)
+    plan = [("برای شکایت", "5"), ("یازده رقمی", "*"), ("شمارهٔ پرونده", "1")]
+    leg = MadeUpLeg([*plan, ("می‌پذیرید", "5"), ("می‌پذیرید", "5"), ("می‌پذیرید", "hang up")])
+    await call(leg, home)
+    assert leg.heard.count(texts()("ivr.texted", "fa")) == 2
+    [sent] = [one for one in await by_sms(made) if one.purpose == Purpose.ANSWER]
+    assert (sent.to, sent.key, sent.facts["answer"]) == (NUMBER, "answer", ANSWER)
+
+
+async def test_a_landline_gets_no_sms(opened, home):
+    made, _, _ = opened
+    plan = [("برای شکایت", "6"), ("داخلیِ واحد را", "230#"), ("گفت‌وگو با این واحد", "2"), ("گفت‌وگو با", "hang up")]
+    leg = MadeUpLeg(plan, number="+982188880000")
+    await call(leg, home)
+    assert texts()("ivr.failed.no_mobile", "fa") in leg.heard
+    assert await made.read(rows, outbox) == []
+
+
+async def test_a_unit_tells_name_hours_and_number_and_goes_by_sms(opened, home):
+    made, _, _ = opened
+    plan = [("برای شکایت", "6"), ("داخلیِ واحد را", "230#"), ("گفت‌وگو با این واحد", "2"), ("گفت‌وگو با", "hang up")]
+    leg = MadeUpLeg(plan)
+    await call(leg, home)
+    assert "امداد و حوادث." in leg.heard
+    assert "ساعتِ کار: شبانه‌روزی." in leg.heard
+    assert any(words.startswith("شمارهٔ تماس: صفر، دو، چهار") for words in leg.heard)
+    [sent] = await by_sms(made)
+    assert (sent.to, sent.key) == (NUMBER, "unit_card")
+    assert "repairs@example.ir" in sent.facts["ways"]
+
+
+async def test_nobody_at_a_units_telephone_leads_to_its_mailbox(opened, home):
+    made, _, _ = opened
+    plan = [("برای شکایت", "6"), ("داخلیِ واحد را", "230#"), ("گفت‌وگو با این واحد", "1"), ("پیامِ شما پنج", "3")]
+    await call(MadeUpLeg(plan), home)
+    [row] = await made.read(rows, ticket)
+    assert (row["unit"], row["kind"]) == ("emergency", "request")
+
+
+async def test_a_units_own_greeting_wins_in_its_mailbox(opened, home):
+    place = home.shelf.folder / "fa" / "ivr.menu.mailbox.emergency.wav"
+    place.parent.mkdir(parents=True)
+    await asyncio.to_thread(place.write_bytes, g711.wav("pcma", b"\xaa" * 8000))
+    plan = [("برای شکایت", "6"), ("داخلیِ واحد را", "230#"), ("گفت‌وگو با این واحد", "1"), ("پیامِ شما پنج", "3")]
+    leg = MadeUpLeg(plan)
+    await call(leg, home)
+    assert "\ufffd" * 8000 in leg.heard  # sound, not words
+    assert texts()("ivr.menu.mailbox", "fa") not in leg.heard
+
+
+# ---------------------------------------------------------------- prompts
+
+
+async def test_staff_speak_a_prompt_by_phone_and_the_next_call_hears_it(opened, home):
+    digits = home.shelf.permit("ivr.menu.goodbye", "fa", "شیرین")
+    leg = MadeUpLeg([("هشت رقمیِ", digits), ("پیامِ شما پنج", "3")])
+    await call_staff(leg, home)
+    assert texts()("ivr.published", "fa") in leg.heard
+    kept = home.shelf.find("ivr.menu.goodbye", "fa")
+    assert (kept.by, kept.path.parent.parent) == ("شیرین", home.shelf.folder)
+    assert list((home.shelf.folder / "new").iterdir()) == []
+    assert await opened[0].read(rows, ticket) == []
+    assert home.spool.left() == []
+    again = MadeUpLeg([("هشت رقمیِ", digits), ("هشت رقمیِ", "hang up")])  # a permit is good once
+    await call_staff(again, home)
+    assert texts()("ivr.no_permit", "fa") in again.heard
+
+
+async def test_a_permit_of_another_sentence_or_time_publishes_nothing(tmp_path):
+    from core.clock import HandClock
+
+    clock = HandClock()
+    shelf = Shelf(tmp_path, [], clock)
+    sound = tmp_path / "said.wav"
+    sound.write_bytes(g711.wav("pcma", b"\xaa" * 16_000))
+    digits = shelf.permit("ivr.wrong", "fa", "x")
+    assert not shelf.publish("ivr.silence", "fa", str(sound), digits)
+    assert not shelf.publish("ivr.wrong", "en", str(sound), digits)
+    clock.advance(16 * 60)
+    assert not shelf.publish("ivr.wrong", "fa", str(sound), digits)
+    assert shelf.find("ivr.wrong", "fa") is None
+
+
+async def test_guesses_void_every_permit(tmp_path):
+    shelf = Shelf(tmp_path, [], SystemClock())
+    digits = shelf.permit("ivr.wrong", "fa", "x")
+    for guess in range(20):
+        shelf.allows(f"{guess:08}")
+    assert shelf.allows(digits) is None
+
+
+async def test_hanging_up_before_the_review_publishes_nothing_and_is_no_ticket(opened, home):
+    digits = home.shelf.permit("ivr.menu.goodbye", "fa", "شیرین")
+    await call_staff(MadeUpLeg([("هشت رقمیِ", digits)], speaks=[-6.0]), home)
+    assert home.shelf.find("ivr.menu.goodbye", "fa") is None
+    assert await opened[0].read(rows, ticket) == []
+
+
+async def call_staff(leg, home):
+    from ivr.call import Call
+
+    await asyncio.wait_for(Call(leg, home, "staff").run(), 10)
+
+
+# ---------------------------------------------------------------- incidents, missed calls
+
+
+async def test_a_known_incident_is_told_first_and_followed_by_sms(opened, home):
+    made, _, door = opened
+    await home.notices.announce({"fa": "آبِ منطقهٔ سه قطع است."}, SystemClock().now() + 3_600_000)
+    other = Notices(door, SystemClock())  # another process of the phone
+    await other.look()
+    leg = MadeUpLeg([("رفعِ آن", "1"), ("برای شکایت", "hang up")])
+    await call(leg, replace(home, notices=other))
+    assert leg.heard.index("آبِ منطقهٔ سه قطع است.") < leg.heard.index(texts()("ivr.done.follow", "fa"))
+    assert await home.notices.mended({"fa": "آب وصل شد."}) == 1
+    [sent] = await by_sms(made)
+    assert (sent.to, sent.key, sent.facts["text"]) == (NUMBER, "incident_over", "آب وصل شد.")
+    await other.look()
+    assert other.told() == {}
+
+
+async def test_who_cannot_get_an_sms_cannot_follow(home):
+    await home.notices.announce({"fa": "آب قطع است."}, SystemClock().now() + 3_600_000)
+    leg = MadeUpLeg([("رفعِ آن", "1"), ("برای شکایت", "hang up")], asserted=False)
+    await call(leg, home)
+    assert texts()("ivr.failed.no_mobile", "fa") in leg.heard
+    assert await home.notices.mended({"fa": "آب وصل شد."}) == 0
+
+
+async def test_a_missed_call_is_told_the_states_by_sms_once_in_ten_minutes(opened, home):
+    made, _, _ = opened
+    await answered(made, home)
+    first, second = MadeUpLeg(cut=999), MadeUpLeg(cut=998)
+    await missed.call(first, home)
+    await missed.call(second, home)
+    assert not first.up
+    assert (first.done, first.heard) == (0, [])  # never answered
+    [sent] = [one for one in await by_sms(made) if one.key == "mine"]
+    assert sent.to == NUMBER
+    assert "پاسخ داده شد" in sent.facts["codes"]
+
+
+@pytest.mark.parametrize("who", [{"asserted": False}, {"number": None}, {"number": "+982188880000"}])
+async def test_a_missed_call_of_nobody_certain_gets_nothing(opened, home, who):
+    made, _, _ = opened
+    await answered(made, home)
+    leg = MadeUpLeg(**who)
+    await missed.call(leg, home)
+    assert not leg.up
+    assert [one for one in await by_sms(made) if one.key and one.key.startswith("mine")] == []
+
+
+async def test_asking_for_too_many_texts_is_refused(opened, home):
+    door = MemoryDoor()
+
+    async def empty(rule: str, key: str) -> bool:
+        return False
+
+    door.spend = empty  # type: ignore[method-assign]
+    found = await texting.text(replace(home, door=door), Text("unit", "water"), MadeUpLeg(), "fa")
+    assert found.why == "locked"
