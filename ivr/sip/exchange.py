@@ -178,10 +178,15 @@ class Exchange:
             if not attempt.used:
                 self.plane.ports.give(row)
 
-    async def dial(self, number: str, ring: float = 30.0, told: Told = lambda status: None) -> SipLeg | NotReached:
-        """Call `number` by the first peer that may be dialled; by the next where that one is in trouble."""
+    async def dial(
+        self, number: str, ring: float = 30.0, told: Told = lambda status: None, by: str | None = None
+    ) -> SipLeg | NotReached:
+        """Call `number` by the first peer that may be dialled; by the next where that one is in trouble.
+
+        `by`: the name of the only peer to try.
+        """
         result: SipLeg | NotReached = NotReached(403, "no peer that may be dialled", outcome(403))
-        for trunk in usable(self.trunks):
+        for trunk in usable([trunk for trunk in self.trunks if by in (None, trunk.settings.name)]):
             peer = trunk.settings
             uri, caller = f"sip:{number}@{peer.home}", peer.user or "pasokh"
             wanted = Wanted(uri, trunk.far, caller, peer.user, trunk.password, ring, self._settings.max_call, peer.home)

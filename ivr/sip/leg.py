@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
 from ivr import leg as words
@@ -48,6 +48,8 @@ class SipLeg:
         self._ours = seat.ours
         self._most = most
         self._over_at: float | None = None
+        self._rest = most  # seconds left when the clock was stopped
+        self.overhear: Callable[[LegEvent], None] = lambda event: None  #: hears everything before it is told
         self._agreed: Sdp | None = None
         self._session = Session(timers.STANDS, True)
         self._added = False
@@ -101,6 +103,36 @@ class SipLeg:
     def send_keys(self, keys: str) -> None:
         """Press keys towards the other end, as telephone-events."""
         self._post(media.SendKeys(self.row, "".join(key for key in keys if key in OUR_KEYS)))
+
+    # ---- with another call
+
+    def music(self, runs: Sequence[Run]) -> None:
+        """Play these over and over, under and after what is said; `stop` ends it."""
+        self._post(media.Play(self.row, 0, tuple(runs), again=True))
+
+    def bridge(self, other: SipLeg) -> None:
+        """The two hear each other, and keys are passed on."""
+        self._post(media.Bridge(self.row, other.row))
+
+    def part(self) -> None:
+        """Hear nobody, be heard by nobody."""
+        self._post(media.Part(self.row))
+
+    def listen(self, other: SipLeg, whisper: bool = False) -> None:
+        """Hear the bridge of `other`; with `whisper` be heard by `other` alone."""
+        self._post(media.Listen(self.row, other.row, whisper))
+
+    def record_with(self, other: SipLeg, path: str, most: float) -> None:
+        """Spool the bridge with `other` in stereo, `other` left; then RecordEnded."""
+        self._post(media.RecordPair(self.row, other.row, path, most))
+
+    def untimed(self, so: bool = True) -> None:
+        """Waiting for people and talking with them do not count against the longest call."""
+        if so and self._over_at is not None:
+            self._rest, self._over_at = self._over_at - self._line.now(), None
+        elif not so and self._over_at is None:
+            self._over_at = self._line.now() + self._rest
+        self._plan()
 
     def hang_up(self, why: str = "us") -> None:
         """End it from our side: 486 before an answer, BYE after; after our 200 the BYE waits for its ACK."""
@@ -388,6 +420,7 @@ class SipLeg:
 
     def _tell(self, event: LegEvent) -> None:
         if not self._finished:
+            self.overhear(event)
             self._events.put_nowait(event)
 
     def _plan(self) -> None:

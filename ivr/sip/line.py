@@ -124,9 +124,11 @@ class SipLine:
         """Call somebody at a peer that may be dialled, see `Exchange.call`."""
         return await self.exchange.call(wanted, told)
 
-    async def dial(self, number: str, ring: float = 30.0, told: Told = lambda status: None) -> SipLeg | NotReached:
+    async def dial(
+        self, number: str, ring: float = 30.0, told: Told = lambda status: None, by: str | None = None
+    ) -> SipLeg | NotReached:
         """Call a number by whichever peer reaches it, see `Exchange.dial`."""
-        return await self.exchange.dial(number, ring, told)
+        return await self.exchange.dial(number, ring, told, by)
 
     def tick(self) -> None:
         """Fire what is due; the line calls it itself at the times it was asked to."""
@@ -225,13 +227,16 @@ class SipLine:
         self._reactor.connectSSL(to.host, to.port, made, options, timeout=REACH)
 
     def _look_after(self) -> None:
-        """Close what holds us up, every LOOK seconds."""
+        self.look()
+        self._look = asyncio.get_running_loop().call_later(LOOK, self._look_after)
+
+    def look(self) -> None:
+        """Close what holds us up; the line does it itself every LOOK seconds."""
         now = self.now()
         for peer, connection in list(self.connections.items()):
             if connection.overdue(now, self.exchange.uses(peer)):
                 self.counts["overdue"] += 1
                 connection.transport.abortConnection()
-        self._look = asyncio.get_running_loop().call_later(LOOK, self._look_after)
 
     async def _closed(self) -> None:
         """Wait until every connection is really gone."""
