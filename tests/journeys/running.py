@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,11 +41,21 @@ class Demo:
         self.process = subprocess.Popen(
             [*words, *self.more], cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True, env=dict(os.environ)
         )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self._first_line(60)
         assert line, f"the demo did not start:\n{Path(self.log.name).read_text()[-4000:]}"
         self.facts = json.loads(line)
         return self
+
+    def _first_line(self, seconds: float) -> str:
+        """What it prints first; '' when it ends, or is not ready in time and is ended."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        waits = threading.Timer(seconds, self.process.kill)
+        waits.start()
+        try:
+            return self.process.stdout.readline()
+        finally:
+            waits.cancel()
 
     def stop(self) -> int:
         assert self.process is not None
