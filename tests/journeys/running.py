@@ -67,6 +67,11 @@ class Demo:
         self.process.kill()
         self._gone(10)
 
+    def end(self) -> None:
+        """Whatever the story came to: no process of it is left."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
     def _gone(self, seconds: float) -> int:
         assert self.process is not None
         assert self.process.stdout is not None
