@@ -20,11 +20,13 @@ from core.channels import Channel, Door, Gear, KeptFile, Outbound, Outcome, Refu
 from core.errors import Busy
 from gateway.mail import receive, send, smtp
 from gateway.mail.address import Keys, new_keys
+from gateway.mail.letter import Letter, Space
 from gateway.mail.pool import Pool
 from gateway.mail.relay import Relay
 from gateway.mail.replies import DISK_LOW, FAULT, QUEUE_FULL
 from gateway.mail.settings import LineSettings, doubles, faults
 from gateway.mail.taking import Taker
+from gateway.mail.watch import Desk, Take, Watch
 
 log = logging.getLogger("pasokh.mail")
 
@@ -32,7 +34,7 @@ DISK_EVERY = 1.0  # seconds between looks at the free room
 NOTED = "sent."  # before the names of drawer boxes that note when a row was first written
 NOTED_LIFE = 7 * 86_400_000  # ms; a letter is given up after three days
 SWEEP = 3600.0  # seconds between looks for notes past it
-BIG_AT_ONCE = 2  # letters over 1 MiB in memory at a time
+BIG = 33_554_432  # octets of letters over 1 MiB in memory at a time
 LANGS = ("fa", "en")
 ReadFile = Callable[[str], Awaitable[bytes]]
 
@@ -47,12 +49,13 @@ class MailChannel:
         self._gear, self._lines = gear, lines
         self._keys = keys
         self._units = _units(gear.extra.get("units") or {})
-        self._books = {name: receive.Book(line, keys, self._locals(line)) for name, line in lines.items()}
+        self._books = {name: receive.Book(_known(line), keys, self._locals(line)) for name, line in lines.items()}
         self._relays = {name: Relay(line) for name, line in lines.items()}
         self._pool = Pool(max((line.workers for line in lines.values()), default=1))
         self._ours = tuple(gear.say("mail.above", lang) for lang in LANGS)
         self._listeners: dict[str, Any] = {}
-        self._big = asyncio.Semaphore(BIG_AT_ONCE)
+        self._watches: dict[str, Watch] = {}
+        self._big = Space(BIG)
         self._door: Door | None = None
         self._letters: Taker | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -72,6 +75,9 @@ class MailChannel:
         self._letters = Taker(door, self._pool, self._books, self._ours, exempt)
         await self._pool.start()
         for name, line in self._lines.items():
+            if line.kind == "imap":
+                self._watch(name)
+                continue
             listener = Listener(line, self._books[name].judge, self._taker(name), self._gear.folder, self._room(line))
             try:
                 listener.start(self._gear.reactor)
@@ -81,9 +87,24 @@ class MailChannel:
             self._listeners[name] = listener
         self._sweeper = asyncio.create_task(self._sweep_hourly(), name="mail notes")
 
+    def _watch(self, name: str) -> None:
+        line, folder = self._lines[name], self._gear.folder
+        desk = Desk(self._taker(name), self._keeper(name), self._gear.say("mail.too_big", line.lang), folder)
+        self._watches[name] = Watch(name, self._books[name], desk)
+        self._watches[name].start()
+
+    def health(self) -> str:
+        """`down` while a mailbox has been out of reach for too long."""
+        said = {watch.health() for watch in self._watches.values()}
+        return next((word for word in ("failed", "down") if word in said), "up")
+
     async def stop(self, drain: float) -> None:
-        await asyncio.gather(*(listener.stop(drain) for listener in self._listeners.values()))
+        await asyncio.gather(
+            *(listener.stop(drain) for listener in self._listeners.values()),
+            *(watch.stop() for watch in self._watches.values()),
+        )
         self._listeners.clear()
+        self._watches.clear()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
@@ -102,11 +123,27 @@ class MailChannel:
 
     # ------------------------------------------------------------ in
 
-    def _taker(self, name: str) -> Callable[[Any], Awaitable[smtp.Reply]]:
-        async def take(letter: Any) -> smtp.Reply:
+    def _taker(self, name: str) -> Take:
+        async def take(letter: Letter) -> smtp.Reply:
             return await self._take(name, letter)
 
         return take
+
+    def _keeper(self, name: str) -> Take:
+        """Takes a letter as it is, unread: for a mailbox, where nobody can be told to keep it."""
+
+        async def keep(letter: Letter) -> smtp.Reply:
+            assert self._letters is not None
+            try:
+                async with self._big.of(letter.size):
+                    return await self._letters.unread(name, letter.envelope, letter.peer, letter.read())
+            except Busy:
+                return QUEUE_FULL
+            except Exception:
+                log.exception("a letter could not be stored even raw", extra={"line": name, "size": letter.size})
+                return FAULT
+
+        return keep
 
     def _room(self, line: LineSettings) -> Callable[[int], smtp.Reply | None]:
         """Asked before a letter is sent to us, so that nobody sends in vain what cannot be taken."""
@@ -118,14 +155,14 @@ class MailChannel:
 
         return room
 
-    async def _take(self, name: str, letter: Any) -> smtp.Reply:
+    async def _take(self, name: str, letter: Letter) -> smtp.Reply:
         """The verdict on one letter: 250 only after the receipt; our own faults are 4xx, never 5xx."""
         if self._disk_low(self._lines[name]):
             return DISK_LOW
         try:
             if not letter.spooled:
                 return await self._store(name, letter.envelope, letter.peer, letter.read())
-            async with self._big:
+            async with self._big.of(letter.size):
                 return await self._store(name, letter.envelope, letter.peer, letter.read())
         except Busy:
             return QUEUE_FULL
@@ -250,6 +287,11 @@ def keys_of(folder: Path) -> Keys:
 
 def _line(table: Any, place: Where) -> LineSettings:
     return table if isinstance(table, LineSettings) else read_settings(LineSettings, table, place)
+
+
+def _known(line: LineSettings) -> LineSettings:
+    """The peer of a mailbox is the server we have called ourselves: it may judge."""
+    return replace(line, peer_allow=("0.0.0.0/0", "::/0")) if line.kind == "imap" else line
 
 
 def _cannot_listen(name: str, line: LineSettings, error: Exception) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -82,3 +85,26 @@ class Letter:
 
     def read(self) -> bytes:
         return self.content.read()
+
+
+class Space:
+    """Octets of spooled letters that may be in memory at once; one letter always may. First come, first served."""
+
+    def __init__(self, octets: int) -> None:
+        self._octets = octets
+        self._taken = 0
+        self._turn = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        async with self._turn:
+            while self._taken and self._taken + size > self._octets:
+                self._freed.clear()
+                await self._freed.wait()
+            self._taken += size
+        try:
+            yield
+        finally:
+            self._taken -= size
+            self._freed.set()

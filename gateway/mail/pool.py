@@ -11,20 +11,23 @@ import signal
 import struct
 import sys
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from core.errors import Busy
 from gateway.mail import mime
 from gateway.mail.mime import Mail
-from gateway.mail.worker import Job, Words
+from gateway.mail.worker import Job, Words, packed
 
 log = logging.getLogger("pasokh.mail.pool")
 
 WALL = 10.0  # seconds a letter may take
 DEATHS = 3  # of workers by one letter
 QUEUE = 200  # letters waiting for a worker
+PIECE = 65_536  # octets written to a worker, or read from it, at once
 UNREADABLE = "unreadable"
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -108,8 +111,10 @@ class Pool:
         try:
             async with asyncio.timeout(self._wall):
                 await _send(process, job)
-                mail = msgspec.msgpack.decode(await _receive(process), type=Mail)
-                words = msgspec.msgpack.decode(await _receive(process), type=Words)
+                read, tails = await _receive(process, Mail)
+                files = zip(read.files, tails, strict=True)
+                mail = dataclasses.replace(read, files=tuple(dataclasses.replace(f, data=d) for f, d in files))
+                words, _ = await _receive(process, Words)
         except TimeoutError:
             raise _Gone(True, mail) from None
         except (OSError, EOFError, msgspec.MsgspecError):
@@ -143,16 +148,32 @@ async def _dying(process: asyncio.subprocess.Process) -> bool:
 
 
 async def _send(process: asyncio.subprocess.Process, job: Job) -> None:
+    """In pieces: the pipe would keep what it cannot take at once as a second letter in memory."""
     assert process.stdin is not None
-    data = msgspec.msgpack.encode(job)
-    process.stdin.write(struct.pack("!I", len(data)) + data)
+    process.stdin.write(packed(msgspec.structs.replace(job, raw=b""), [job.raw]))
+    for at in range(0, len(job.raw), PIECE):
+        process.stdin.write(job.raw[at : at + PIECE])
+        await process.stdin.drain()
     await process.stdin.drain()
 
 
-async def _receive(process: asyncio.subprocess.Process) -> bytes:
+async def _receive(process: asyncio.subprocess.Process, kind: type[T]) -> tuple[T, list[bytes]]:
+    """A value and what follows it."""
     assert process.stdout is not None
     size: int = struct.unpack("!I", await process.stdout.readexactly(4))[0]
-    return await process.stdout.readexactly(size)
+    value, sizes = msgspec.msgpack.decode(await process.stdout.readexactly(size), type=tuple[kind, list[int]])  # type: ignore[valid-type]
+    return value, [await _tail(process.stdout, size) for size in sizes]
+
+
+async def _tail(out: asyncio.StreamReader, size: int) -> bytes:
+    pieces = []
+    while size:
+        piece = await out.read(min(size, PIECE))
+        if not piece:
+            raise EOFError
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def _merged(mail: Mail, words: Words) -> Mail:

@@ -57,14 +57,16 @@ class Book:
 
 def reference(raw: bytes) -> str:
     """The letter's own id: SHA-256 of it without what each hop writes. The Message-ID never decides a repeat."""
-    head, blank, body = _parted(raw)
-    kept = [line for line in mime.FOLD.split(head) if not NOT_OF_THE_LETTER.match(line)]
-    return hashlib.sha256(b"\r\n".join(kept) + blank + body).hexdigest()
+    end = _head(raw)
+    kept = [line for line in mime.FOLD.split(raw[:end]) if not NOT_OF_THE_LETTER.match(line)]
+    digest = hashlib.sha256(b"\r\n".join(kept))
+    digest.update(memoryview(raw)[end:])
+    return digest.hexdigest()
 
 
 def hops(raw: bytes) -> int:
     """How many `Received` fields there are."""
-    return sum(line[:9].lower() == b"received:" for line in mime.FOLD.split(_parted(raw)[0]))
+    return sum(line[:9].lower() == b"received:" for line in mime.FOLD.split(raw[: _head(raw)]))
 
 
 def inbound(
@@ -112,7 +114,7 @@ async def keep_files(door: Door, mail: Mail) -> tuple[list[KeptFile], Mail]:
     kept = []
     for file in mail.files:
         try:
-            found = await door.keep(file.data, file.name)
+            found = await door.keep(file.data if len(file.data) < RAW else _pieces(file.data), file.name)
         except WrongInput as error:
             log.warning("a file was not kept", extra={"word": error.word, "size": len(file.data)})
             mail = replace(mail, defects=(*mail.defects, "file_refused"))
@@ -150,9 +152,10 @@ async def _pieces(raw: bytes) -> AsyncIterator[bytes]:
         yield raw[at : at + 65_536]
 
 
-def _parted(raw: bytes) -> tuple[bytes, bytes, bytes]:
+def _head(raw: bytes) -> int:
+    """Where the fields end."""
     found = mime.BLANK.search(raw)
-    return (raw[: found.start()], found[0], raw[found.end() :]) if found else (raw, b"", b"")
+    return found.start() if found else len(raw)
 
 
 def _contact(sender: str, judged: Trust) -> Contact | None:

@@ -1,7 +1,8 @@
 """The parser worker, a child process: letters in by stdin, what they say out by stdout. It dies with its parent.
 
-A frame is four octets of length and msgpack. Each letter is answered twice: headers, text and files; then what
-only its HTML says. Losing the second keeps the first.
+A frame is four octets of length, msgpack of a value and of the sizes of what follows as it is: the letter, or its
+files. So nothing big is copied to be packed. Each letter is answered twice: headers, text and files; then what only its
+HTML says. Losing the second keeps the first.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import resource
 import signal
 import struct
 import sys
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import msgspec
@@ -22,7 +24,9 @@ from gateway.mail.mime import Mail
 
 CPU = 2  # seconds a letter
 MEMORY = 1 << 30  # octets of address space
+BIG = 1 << 20  # octets of a letter after which memory is given back at once
 PR_SET_PDEATHSIG = 1
+M_MMAP_THRESHOLD = -3
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -62,25 +66,40 @@ def second(mail: Mail, job: Job) -> Words:
     return Words(f"{found.new}\n{found.quoted}".strip()[:65_536], split.new[:65_536], split.quoted[:65_536])
 
 
-def send(out: BinaryIO, value: object) -> None:
-    data = msgspec.msgpack.encode(value)
-    out.write(struct.pack("!I", len(data)) + data)
+def send(out: BinaryIO, value: object, tails: Sequence[bytes] = ()) -> None:
+    out.write(packed(value, tails))
+    for tail in tails:
+        out.write(tail)
     out.flush()
 
 
-def receive(into: BinaryIO) -> bytes | None:
-    """A frame; None when the parent is gone."""
+def packed(value: object, tails: Sequence[bytes] = ()) -> bytes:
+    """The beginning of a frame; `tails` follow it."""
+    data = msgspec.msgpack.encode((value, [len(tail) for tail in tails]))
+    return struct.pack("!I", len(data)) + data
+
+
+def receive(into: BinaryIO) -> Job | None:
+    """A letter to read; None when the parent is gone."""
     head = into.read(4)
     if len(head) < 4:
         return None
-    size: int = struct.unpack("!I", head)[0]
-    data = into.read(size)
-    return data if len(data) == size else None
+    data = into.read(struct.unpack("!I", head)[0])
+    job, (size,) = msgspec.msgpack.decode(data, type=tuple[Job, tuple[int]])
+    raw = into.read(size)
+    return msgspec.structs.replace(job, raw=raw) if len(raw) == size else None
+
+
+def without_data(mail: Mail) -> Mail:
+    """What goes packed: not the HTML, which the second answer is made of, nor the files, which follow."""
+    return dataclasses.replace(mail, html="", files=tuple(dataclasses.replace(file, data=b"") for file in mail.files))
 
 
 def fence(parent: int) -> None:
     """Die with the parent, bounded in memory, without a core file; Ctrl-C is the parent's affair."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.mallopt(M_MMAP_THRESHOLD, 1 << 18)  # what is big goes back when it is let go, not into the heap
     if os.getppid() != parent:
         sys.exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -96,16 +115,24 @@ def more_time() -> None:
 
 
 def serve(into: BinaryIO, out: BinaryIO) -> None:
-    while (frame := receive(into)) is not None:
+    while (job := receive(into)) is not None:
         more_time()
-        job = msgspec.msgpack.decode(frame, type=Job)
-        mail = first(job)
-        send(out, dataclasses.replace(mail, html=""))
-        try:
-            words = second(mail, job)
-        except (MemoryError, RecursionError):
-            words = Words(defect="html_unread")
-        send(out, words)
+        one(job, out)
+        if len(job.raw) > BIG:
+            del job
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def one(job: Job, out: BinaryIO) -> None:
+    """Answer twice."""
+    mail = first(job)
+    send(out, without_data(mail), [file.data for file in mail.files])
+    mail = dataclasses.replace(mail, files=())
+    try:
+        words = second(mail, job)
+    except (MemoryError, RecursionError):
+        words = Words(defect="html_unread")
+    send(out, words)
 
 
 if __name__ == "__main__":
