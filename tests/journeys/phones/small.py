@@ -13,8 +13,10 @@ from tests.journeys.running import ROOT
 class Small:
     """A running `pasokh call`; `say` and `hear` are files. Leaving ends it."""
 
-    def __init__(self, uri: str, keys: str, *, say: Path | None = None, hear: Path | None = None) -> None:
-        words = [sys.executable, "-m", "gateway", "call", uri, "--keys", keys, "--caller", "09120000000"]
+    def __init__(
+        self, uri: str, keys: str, *, say: Path | None = None, hear: Path | None = None, caller: str = "09120000000"
+    ) -> None:
+        words = [sys.executable, "-m", "gateway", "call", uri, "--keys", keys, "--caller", caller]
         words += ["--say", str(say)] if say else []
         words += ["--hear", str(hear)] if hear else []
         self.lines: list[str] = []
