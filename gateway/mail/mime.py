@@ -228,7 +228,8 @@ class _Bag:
     def _leaf(self, part: Message, kind: str) -> None:
         data = _content(part)
         name, attached = _name(part, self.default)
-        if kind in ("text/plain", "text/html", "text/enriched") and not attached and not name:
+        shown = kind in ("text/plain", "text/html", "text/enriched") or kind.startswith("multipart/")  # no boundary
+        if shown and not attached and not name:
             _, said = _type(part, self.default)
             decoded = charset.decode(data, said.get("charset"), self.default)
             if not decoded.sure:
