@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from OpenSSL.crypto import FILETYPE_PEM, Error
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from OpenSSL import SSL
 from twisted.internet import ssl
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import ClientFactory, Factory
@@ -137,15 +139,18 @@ class Reaching(ClientFactory):
 def presented(cert: str, key: str) -> Any:
     """Our certificate with its chain for those who call us, TLS 1.2 or later. Raises OSError naming the setting."""
     try:
-        chain = _certificates(cert)
-        pair = ssl.KeyPair.load(Path(key).read_bytes(), FILETYPE_PEM)
-        first, *rest = [each.original for each in chain]
-        return ssl.CertificateOptions(
-            privateKey=pair.original, certificate=first, extraCertChain=rest,
+        first, *rest = x509.load_pem_x509_certificates(Path(cert).read_bytes())
+        private: Any = load_pem_private_key(Path(key).read_bytes(), None)
+        shown: Any = first  # pyOpenSSL wants cryptography's objects, Twisted's annotations its own old ones
+        chain: Any = rest
+        made = ssl.CertificateOptions(
+            privateKey=private, certificate=shown, extraCertChain=chain,
             insecurelyLowerMinimumTo=ssl.TLSVersion.TLSv1_2,
         )  # fmt: skip
-    except (OSError, ValueError, Error) as fault:
+        made.getContext()  # now, not at the first call: do the two belong together?
+    except (OSError, ValueError, TypeError, SSL.Error) as fault:
         raise OSError(f"cert {cert}, key {key}: no certificate and key to use: {fault}") from None
+    return made
 
 
 def trusting(host: str, ca_file: str | None) -> Any:
@@ -153,16 +158,9 @@ def trusting(host: str, ca_file: str | None) -> Any:
     if ca_file is None:
         return ssl.optionsForClientTLS(host)
     try:
-        roots = ssl.trustRootFromCertificates(_certificates(ca_file))  # type: ignore[no-untyped-call]
-        return ssl.optionsForClientTLS(host, trustRoot=roots)
-    except (OSError, ValueError, Error) as fault:
+        found = x509.load_pem_x509_certificates(Path(ca_file).read_bytes())
+    except (OSError, ValueError) as fault:
         raise OSError(f"ca_file {ca_file}: no certificates to use: {fault}") from None
-
-
-def _certificates(path: str) -> list[ssl.Certificate]:
-    """Every certificate of a PEM file. Raises ValueError when there is none."""
-    end = b"-----END CERTIFICATE-----"
-    found = [ssl.Certificate.loadPEM(part + end) for part in Path(path).read_bytes().split(end)[:-1]]
-    if not found:
-        raise ValueError("no certificate in it")
-    return found
+    pems = [each.public_bytes(Encoding.PEM) for each in found]
+    roots = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(pem) for pem in pems])  # type: ignore[no-untyped-call]
+    return ssl.optionsForClientTLS(host, trustRoot=roots)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,13 +102,13 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(reactor: Any, answers: bool = True, room: int = 1000, **settings: Any):
+async def house(reactor: Any, answers: bool = True, room: int = 1000, clock: Any = time.monotonic, **settings: Any):
     """A line that answers every call at once (or leaves it ringing), on a free port of 127.0.0.1."""
     plane = NotedPlane(room)
     peers = settings.pop("peer", (Peer("all", allow=("127.0.0.0/8",), dial=True),))
     given = Line(bind=settings.pop("bind", ("udp:127.0.0.1:0",)), peer=peers, **settings)
     held: list[House] = []
-    line = SipLine(reactor, "main", given, plane, lambda leg: held[0].take(leg))
+    line = SipLine(reactor, "main", given, plane, lambda leg: held[0].take(leg), clock)
     plane.line = line
     held.append(House(line, plane, answers=answers))
     line.start()

@@ -34,7 +34,7 @@ def share(samples, hertz: float) -> float:
 
 
 @contextlib.asynccontextmanager
-async def office(reactor, folder, ends="#", said=1.0):
+async def office(reactor, folder, ends="#", said=1.0, **settings):
     """A line with the real plane: says a low tone, then records until a key of `ends`, then hangs up."""
     events = []
     tasks = []
@@ -50,8 +50,9 @@ async def office(reactor, folder, ends="#", said=1.0):
                 leg.hang_up()
 
     plane = Plane("127.0.0.1", 0, 0)
-    settings = Line(bind=("udp:127.0.0.1:0",), peer=(Peer("all", allow=("127.0.0.0/8",)),))
-    line = SipLine(reactor, "main", settings, plane, lambda leg: tasks.append(asyncio.ensure_future(serve(leg))))
+    bind = settings.pop("bind", ("udp:127.0.0.1:0",))
+    given = Line(bind=bind, peer=(Peer("all", allow=("127.0.0.0/8",)),), **settings)
+    line = SipLine(reactor, "main", given, plane, lambda leg: tasks.append(asyncio.ensure_future(serve(leg))))
     line.start()
     plane.start(line.on_events, asyncio.get_running_loop())
     try:

@@ -46,10 +46,12 @@ async def run(sipp: str, folder: Path, scenario: str, *words: str, seconds: floa
     assert child.returncode == 0, (said.decode(), errors)
 
 
-@pytest.mark.parametrize("scenario", ["call", "late_ack", "hold"])
-async def test_a_call_by_scenario_leaves_nothing_behind(reactor, tmp_path, sipp, scenario):
-    async with house(reactor) as home:
-        await run(sipp, tmp_path, scenario, f"127.0.0.1:{home.line.port}")
+@pytest.mark.parametrize(
+    ("scenario", "transport"), [("call", "udp"), ("late_ack", "udp"), ("hold", "udp"), ("call", "tcp"), ("hold", "tcp")]
+)
+async def test_a_call_by_scenario_leaves_nothing_behind(reactor, tmp_path, sipp, scenario, transport):
+    async with house(reactor, bind=(f"{transport}:127.0.0.1:0",)) as home:
+        await run(sipp, tmp_path, scenario, f"127.0.0.1:{home.line.port}", "-t", f"{transport[0]}1")
         await until(lambda: home.line.calls == 0)
         assert home.events == [HungUp("caller")] and home.plane.ports.out == 0
 
