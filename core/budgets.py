@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core.schema import budget
 from core.throttle import Rule
 
-KEPT = "sms_"  #: rules whose name begins so are kept here, all others in memory
+KEPT = ("sms_", "receipt_sms")  #: rules whose name begins so are kept here, all others in memory
 
 Wanted = tuple[str, str]  #: rule and key
 

@@ -5,7 +5,7 @@ The code stands on a line of its own: after Persian letters its groups would be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import codes, jalali
@@ -23,7 +23,26 @@ ASIDE: Mapping[Wish, str] = {
     Wish.BAD_CODE: "code_digit",
     Wish.STOP: "stopped",
     Wish.START: "started",
+    Wish.CHOICE_BAD: "choice_bad",
+    Wish.LATER: "help",
 }
+SELDOM = (Wish.EMPTY, Wish.STRAY, Wish.STOP)  #: told once a day
+#: our automatic sentences: one of them coming in is a loop
+OURS = (
+    "received", "added", "accepted", "objected", "withdrawn", "state", "mine_none", "code_digit", "code_wrong",
+    "need_proof", "not_now", "no_question", "help", "stopped", "started", "misconduct", "why", "which",
+)  # fmt: skip
+
+
+def sentences(say: Say, lang: str) -> list[str]:
+    """Our automatic sentences with their {facts} in place."""
+    holes = {name: f"{{{name}}}" for name in ("code", "pin", "unit", "state", "due", "choices")}
+    return [say(f"sms.{key}", lang, **holes) for key in OURS]
+
+
+def choices(listed: Sequence[str]) -> str:
+    """Codes to choose from, a number before each."""
+    return "\n".join(f"{n}) {codes.show(code)}" for n, code in enumerate(listed, 1))
 
 
 def words(message: Outbound, say: Say) -> str:
@@ -35,7 +54,7 @@ def words(message: Outbound, say: Say) -> str:
 
 
 def _facts(message: Outbound, say: Say) -> dict[str, Any]:
-    facts: dict[str, Any] = {"unit": "", "pin": "", "answer": "", **message.facts}
+    facts: dict[str, Any] = {"unit": "", "pin": "", "answer": "", "otp": "", **message.facts}
     if facts.get("code"):
         facts["code"] = codes.show(str(facts["code"]))
     if facts.get("state"):

@@ -156,6 +156,7 @@ class Report:
     ref: str
     state: DeliveryState | None  #: None = still on its way
     why: str = ""
+    also: Sequence[str] = ()  #: other spellings of `ref` to look for first (hex, without zeros)
 
 
 # ---------------------------------------------------------------- about the provider
@@ -168,7 +169,7 @@ class Caps:
     max_batch: int = 1
     max_chars: int = 900
     keyed: bool = False  #: our key makes a repeat harmless and can be asked for
-    find_for: int = 0  #: seconds a key can be looked up
+    find_for: int = 0  #: seconds a key can be looked up; 0 with `keyed` = for ever
     find_batch: int = 1
     inbound: bool = False  #: can be polled
     status_for: int = 0  #: seconds a ref can be asked about; 0 = never

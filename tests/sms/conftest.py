@@ -14,10 +14,10 @@ from config.read import SEEDS
 from config.texts import Texts, read_texts
 from core.clock import SystemClock
 from sms import keywords
-from sms.channel import LANGS, _vocabulary
 from sms.providers import base
 from sms.providers.kavenegar import Kavenegar
 from sms.settings import ProviderSettings
+from sms.tables import LANGS, vocabulary
 from tests.worlds import kavenegar as world
 
 
@@ -50,7 +50,7 @@ def texts() -> Texts:
 
 @pytest.fixture(scope="session")
 def words(texts: Texts) -> keywords.Vocabulary:
-    return _vocabulary(texts)
+    return vocabulary(texts, {})
 
 
 @pytest_asyncio.fixture(loop_scope="session")

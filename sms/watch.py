@@ -1,0 +1,160 @@
+"""What the SMS channel looks after by itself: polls, states nobody pushed, credit, blocked numbers, old marks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from core.channels import Clock, Contact, ContactKind, DeliveryState, Door
+from core.errors import Busy
+from sms.providers import base
+from sms.providers.base import Credit, Provider, Report
+from sms.settings import LineSettings
+from sms.ways import Ways
+
+log = logging.getLogger("pasokh.sms")
+
+MINUTE, HOUR = 60.0, 3600.0  # seconds
+AGAIN = 48 * 3_600_000  # ms; what was handed out in that time is fetched again: a crash may have lost it
+LOOKS = (600_000, 3_600_000, 21_600_000, 86_400_000, 169_200_000)  # ms after acceptance: 10 min, 1, 6, 24, 47 h
+EXPIRED = 172_800_000  # ms; no report by then is never
+MARKS = 3 * 86_400_000  # ms marks of tries and of parts are kept
+CREDIT = 300.0  # seconds between looks at the account
+STATES = "sms:looks"  #: box: when the states were asked for last
+
+Get = Callable[[str, str, base.Arrival], Awaitable[object]]
+Job = Callable[[Door], Awaitable[None]]
+Tell = Callable[[str, Report], Awaitable[None]]
+
+
+class Watch:
+    """Tasks that end with `stop`. `get` takes a polled text (line, provider's name), `tell` a report."""
+
+    def __init__(
+        self,
+        lines: Mapping[str, LineSettings],
+        providers: Mapping[str, Provider],
+        ways: Ways,
+        clock: Clock,
+        get: Get,
+        tell: Tell,
+    ) -> None:
+        self._lines, self._providers, self._ways, self._clock = lines, providers, ways, clock
+        self._get, self._tell = get, tell
+        self._tasks: list[asyncio.Task[None]] = []
+        self.credit: dict[str, Credit] = {}
+
+    def start(self, door: Door) -> None:
+        for name, line in self._lines.items():
+            for each in line.providers:
+                if line.poll_s and self._providers[each].caps.inbound:
+                    self._tasks.append(asyncio.create_task(self._poll(name, line, self._providers[each])))
+        jobs: tuple[tuple[float, Job], ...] = (
+            (MINUTE, self.look_at_states), (CREDIT, self.look_at_credit),
+            (HOUR, self.look_at_blocked), (HOUR, self.tidy),
+        )  # fmt: skip
+        for every, job in jobs:
+            self._tasks.append(asyncio.create_task(self._every(every, job, door)))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _every(self, seconds: float, job: Job, door: Door) -> None:
+        while True:
+            try:
+                await job(door)
+            except (base.ProviderError, Busy) as error:
+                log.warning("a look at an SMS provider failed", extra={"why": type(error).__name__})
+            except Exception:
+                log.exception("a look at the SMS lines failed, it is tried again")
+            await asyncio.sleep(seconds)
+
+    # ---- texts in
+
+    async def _poll(self, name: str, line: LineSettings, provider: Provider) -> None:
+        """At start, after a failure and hourly what was handed out in the last 48 h as well."""
+        again_at = self._clock.monotonic()
+        while True:
+            again = self._clock.monotonic() >= again_at
+            try:
+                await self.fetch(name, line, provider, self._clock.now() - AGAIN if again else None)
+                again_at = self._clock.monotonic() + HOUR if again else again_at
+            except (base.ProviderError, Busy) as error:
+                again_at = self._clock.monotonic()
+                log.warning("poll failed", extra={"line": name, "why": type(error).__name__})
+            except Exception:
+                again_at = self._clock.monotonic()
+                log.exception("a poll failed, it is tried again", extra={"line": name})
+            await asyncio.sleep(line.poll_s)
+
+    async def fetch(self, name: str, line: LineSettings, provider: Provider, since: int | None) -> int:
+        """Take what the provider has for a line, in the order it came; how many. Raises ProviderError, Busy."""
+        found = sorted(await provider.poll(line.number, since), key=lambda arrival: arrival.at or 0)
+        for arrival in found:
+            await self._get(name, provider.name, arrival)
+        return len(found)
+
+    # ---- states
+
+    async def look_at_states(self, door: Door) -> None:
+        """Ask for what no push told, at 10 min, 1, 6, 24 and 47 h; past 48 h there will be none."""
+        now = self._clock.now()
+        before = int((await door.drawer.get(STATES)).get("at", b"0") or b"0") or now - int(MINUTE * 1000)
+        refs: dict[str, list[str]] = defaultdict(list)
+        for age in LOOKS:
+            for ref, _ in await door.unreported("sms", max(before, now - AGAIN) - age, now - age):
+                provider, _, own = ref.partition(":")
+                refs[provider].append(own)
+        for name, mine in refs.items():
+            await self._ask(name, mine)
+        for ref, _ in await door.unreported("sms", 0, now - EXPIRED):
+            await door.delivered("sms", ref, DeliveryState.EXPIRED, "no report")
+        await door.drawer.put(STATES, "at", str(now).encode())
+
+    async def _ask(self, name: str, refs: Sequence[str]) -> None:
+        provider = self._providers.get(name)
+        if provider is None or not provider.caps.status_for:
+            return
+        for start in range(0, len(refs), provider.caps.status_batch):
+            for report in await provider.status(refs[start : start + provider.caps.status_batch]):
+                await self._tell(name, report)
+
+    # ---- account and lists
+
+    async def look_at_credit(self, door: Door) -> None:
+        """What is left, and what is set wrongly; below a line's floor an alarm."""
+        for name, provider in self._providers.items():
+            try:
+                left = await provider.credit()
+            except base.ProviderError as error:
+                log.warning("credit cannot be asked", extra={"provider": name, "why": type(error).__name__})
+                continue
+            if left is None:
+                continue
+            first = name not in self.credit
+            self.credit[name] = left
+            for warning in left.warnings if first else ():
+                log.warning(
+                    "an SMS account has a setting it should not have", extra={"provider": name, "what": warning}
+                )
+            for line_name, line in self._lines.items():
+                if name in line.providers and left.rial < line.credit_floor:
+                    log.error("credit of an SMS provider is low", extra={"provider": name, "line": line_name})
+
+    async def look_at_blocked(self, door: Door) -> None:
+        """Who blocks a line at the provider gets no notices by it."""
+        since = self._clock.now() - AGAIN
+        for name, line in self._lines.items():
+            for each in line.providers:
+                for number in await self._providers[each].blocked(line.number, since):
+                    await door.opt("sms", name, Contact(ContactKind.PHONE, number), True, "blocked at the provider")
+
+    async def tidy(self, door: Door) -> None:
+        """Marks of tries, of parts and of refs that nobody will ask for."""
+        for box in await door.drawer.boxes(self._clock.now() - MARKS):
+            if box.startswith(("sms:try:", "sms:of:", "sms:states:")):
+                await door.drawer.close(box)
