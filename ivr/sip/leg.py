@@ -126,6 +126,16 @@ class SipLeg:
         """Spool the bridge with `other` in stereo, `other` left; then RecordEnded."""
         self._post(media.RecordPair(self.row, other.row, path, most))
 
+    @property
+    def plays(self) -> int:
+        """The number of the last play."""
+        return self._plays
+
+    @property
+    def up(self) -> bool:
+        """Has it not begun to end?"""
+        return self._why is None
+
     def untimed(self, so: bool = True) -> None:
         """Waiting for people and talking with them do not count against the longest call."""
         if so and self._over_at is not None:

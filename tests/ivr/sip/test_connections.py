@@ -83,21 +83,21 @@ async def wired(port: int, transport: str = "tcp", papers: Path | None = None):
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
 async def test_a_call_by_a_connection_in_pieces(reactor, papers, transport):
-    async with house(reactor, **bound(transport, papers)) as home:
-        async with wired(home.line.port, transport, papers) as phone:
-            data = phone.make("INVITE", OFFER)
-            for at in range(0, len(data), 50):
-                phone.say(data[at : at + 50])
-                await asyncio.sleep(0)
-            answer = await phone.final()
-            assert answer.status == 200 and f";transport={transport}>" in (answer.get("contact") or "")
-            phone.say(phone.make("ACK", to_tag=answer.to_tag or "", branch="ack") + b"\r\n\r\n")
-            await until(lambda: home.answered)
-            home.legs[0].hang_up()
-            bye = await phone.request("BYE")
-            assert bye.via.transport == transport.upper()
-            phone.say(sip.write(sip.reply(bye, 200)))
-            await until(lambda: home.line.calls == 0 and home.events == [HungUp("us")])
+    bind = bound(transport, papers)
+    async with house(reactor, **bind) as home, wired(home.line.port, transport, papers) as phone:
+        data = phone.make("INVITE", OFFER)
+        for at in range(0, len(data), 50):
+            phone.say(data[at : at + 50])
+            await asyncio.sleep(0)
+        answer = await phone.final()
+        assert answer.status == 200 and f";transport={transport}>" in (answer.get("contact") or "")
+        phone.say(phone.make("ACK", to_tag=answer.to_tag or "", branch="ack") + b"\r\n\r\n")
+        await until(lambda: home.answered)
+        home.legs[0].hang_up()
+        bye = await phone.request("BYE")
+        assert bye.via.transport == transport.upper()
+        phone.say(sip.write(sip.reply(bye, 200)))
+        await until(lambda: home.line.calls == 0 and home.events == [HungUp("us")])
 
 
 async def test_half_a_message_and_long_silence_close_a_connection_but_not_one_with_a_call(reactor, papers):
@@ -123,14 +123,14 @@ async def test_half_a_message_and_long_silence_close_a_connection_but_not_one_wi
 
 async def test_strangers_and_connections_too_many_are_closed_at_once(reactor, papers, monkeypatch):
     monkeypatch.setattr(connection, "MOST", 2)
-    async with house(reactor, **bound("tcp", papers)) as home:
-        async with wired(home.line.port), wired(home.line.port):
-            await until(lambda: len(home.line.connections) == 2)
-            async with wired(home.line.port) as third:
-                assert await third.closed() and home.line.counts["connections"] == 1
-    async with house(reactor, peer=(Peer("far", allow=("192.0.2.0/24",)),), **bound("tcp", papers)) as home:
-        async with wired(home.line.port) as stranger:
-            assert await stranger.closed() and home.line.counts["outside"] == 1
+    bind = bound("tcp", papers)
+    async with house(reactor, **bind) as home, wired(home.line.port), wired(home.line.port):
+        await until(lambda: len(home.line.connections) == 2)
+        async with wired(home.line.port) as third:
+            assert await third.closed() and home.line.counts["connections"] == 1
+    far = Peer("far", allow=("192.0.2.0/24",))
+    async with house(reactor, peer=(far,), **bind) as home, wired(home.line.port) as stranger:
+        assert await stranger.closed() and home.line.counts["outside"] == 1
 
 
 async def test_a_message_without_length_is_answered_and_the_connection_closed(reactor, papers):
