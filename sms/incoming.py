@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core import codes, phones
+from core import text as words_of
 from core.channels import (
     Act,
     Answer,
@@ -128,7 +129,9 @@ class Incoming:
 
     async def joined(self, door: Door, name: str, whole: Whole) -> str:
         """A text put together of parts; what came too late amends the ticket."""
-        holes = [self._say("sms.part_missing", self._lines[name].lang, n=n, total=whole.total) for n in whole.missing]
+        lang = self._lines[name].lang
+        show = words_of.persian if lang == "fa" else str
+        holes = [self._say("sms.part_missing", lang, n=show(n), total=show(whole.total)) for n in whole.missing]
         text = whole.arrival.text
         for hole in holes:
             text = text.replace("\ufffc", hole, 1)
