@@ -164,6 +164,28 @@ def later(old: int | None, new: int) -> int:
     return new if old is None else max(old, new)
 
 
+def after_minutes(start: int, amount: int, cal: Calendar) -> int:
+    """The moment when `amount` open minutes from `start` have passed. Raises NoWorkingDay."""
+    first, minute = cal.local(start)
+    for day in _days(first):
+        for period in cal.periods(day):
+            begin = max(period.start, minute) if day == first else period.start
+            if begin + amount <= period.end:
+                return cal.at(day, begin + amount)
+            amount -= max(period.end - begin, 0)
+    raise NoWorkingDay("no working time in the calendar's week")
+
+
+def minutes(start: int, end: int, cal: Calendar) -> int:
+    """Open minutes between two moments."""
+    (day, minute), (last, until) = cal.local(start), cal.local(end)
+    total = 0
+    for d in _span(day, last):
+        low, high = minute if d == day else 0, until if d == last else 24 * 60
+        total += sum(max(min(p.end, high) - max(p.start, low), 0) for p in cal.periods(d))
+    return total
+
+
 def explain(what: Due, say: Say, lang: str) -> str:
     """The due date and each skipped day with its reason, as sentences (texts `core.due.*`)."""
     there = jalali.local(what.at, what.zone)
@@ -188,7 +210,7 @@ def _told(step: Step, say: Say, lang: str) -> str:
 
 def _forward(start: int, amount: int, unit: str, cal: Calendar) -> int:
     if unit == "wh":
-        return _open_minutes(start, amount, cal)
+        return after_minutes(start, amount, cal)
     received = cal.local(start)[0]
     for day in _days(received + (_DAY * amount if unit == "d" else _DAY)):
         periods = cal.periods(day)
@@ -201,29 +223,14 @@ def _forward(start: int, amount: int, unit: str, cal: Calendar) -> int:
     raise NoWorkingDay("no working day in the calendar's week")
 
 
-def _open_minutes(start: int, amount: int, cal: Calendar) -> int:
-    first, minute = cal.local(start)
-    for day in _days(first):
-        for period in cal.periods(day):
-            begin = max(period.start, minute) if day == first else period.start
-            if begin + amount <= period.end:
-                return cal.at(day, begin + amount)
-            amount -= max(period.end - begin, 0)
-    raise NoWorkingDay("no working time in the calendar's week")
-
-
 def _left(at: int, end: int, unit: str, cal: Calendar) -> int:
     """What is left of a budget at `at`, in its own unit (wh: minutes), at least 1 (wh: an hour)."""
-    (day, minute), (last, until) = cal.local(at), cal.local(end)
+    day, last = cal.local(at)[0], cal.local(end)[0]
     if unit == "d":
         return max((last - day).days, 1)
     if unit == "wd":
         return max(sum(1 for d in _span(day + _DAY, last) if cal.periods(d)), 1)
-    total = 0
-    for d in _span(day, last):
-        low, high = minute if d == day else 0, until if d == last else 24 * 60
-        total += sum(max(min(p.end, high) - max(p.start, low), 0) for p in cal.periods(d))
-    return max(total, 60)
+    return max(minutes(at, end, cal), 60)
 
 
 def _skipped(start: int, end: int, cal: Calendar) -> Iterator[Step]:

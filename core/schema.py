@@ -135,6 +135,17 @@ grant = Table(
     UniqueConstraint("staff", "role", "unit"),
 )
 
+told = Table(  # who was told of a ticket that waits, by which rung of the ladder
+    "told",
+    metadata,
+    *_base(),
+    Column("staff", Big, ForeignKey("staff.id"), nullable=False),
+    Column("ticket", Big, nullable=False),
+    Column("rung", SmallInteger, nullable=False),
+    Index("ix_told_staff", "staff", "ticket"),
+    Index("ix_told_at", "at"),
+)
+
 session = Table(
     "session",
     metadata,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, codes, phones, points, states
+from core import cipher, codes, ladder, phones, points, states
 from core.access import may, scope
 from core.errors import NotFound, WrongInput
 from core.model import Contact, ContactKind, KeptFile, Kind, State, Way
@@ -49,6 +49,7 @@ VIEWS: Mapping[str, View] = {
     "mine": View(lambda who, now, end: sa.and_(ticket.c.assignee == who.staff, ticket.c.state.in_(_LIVE))),
     "new": _state(State.NEW),
     "due": View(lambda who, now, end: sa.and_(_RUNS, ticket.c.due_at > now, ticket.c.due_at <= end)),
+    "told": View(lambda who, now, end: ladder.before(who)),
     "breached": View(lambda who, now, end: sa.and_(_RUNS, ticket.c.due_at <= now)),
     "asked": _state(State.ASKED),
     "outside": _state(State.OUTSIDE),

@@ -8,7 +8,7 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from core import automatic, budgets, hearing, questions
+from core import automatic, budgets, hearing, ladder, questions
 from core.files import Files
 from core.schema import seen
 from core.schema import session as sessions
@@ -24,7 +24,7 @@ async def tidy(store: Store, files: Files, now: int) -> int:
     """Forget what is past its time (`now`: ms UTC); returns how many rows and files went."""
     gone = await files.sweep(now / 1000)
     gone += await _all(store, _seen, now - REPEATS)
-    for forget in (automatic.forget, budgets.forget, hearing.forget, questions.forget):
+    for forget in (automatic.forget, budgets.forget, hearing.forget, ladder.forget, questions.forget):
         gone += await _all(store, partial(forget, most=AT_ONCE), now)
     return gone + await _all(store, _sessions, now)
 

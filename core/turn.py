@@ -63,18 +63,19 @@ def touch(s: Connection, row: RowMapping, now: int, **values: Any) -> None:
 
 
 def _clock(row: RowMapping, after: State, now: int, cal: Calendar) -> dict[str, Any]:
-    """Columns of the due date: a pause keeps the time left, a fresh start begins the budget anew."""
+    """Columns of the due date: a pause keeps the time left, a fresh start begins the budget anew. The ladder plans its
+    next rung again after each."""
     was, runs = row["clock"], CLOCK[after]
     if was == runs:
         return {}
     if runs == "paused":
-        return {"clock": runs, "paused_at": now}
+        return {"clock": runs, "paused_at": now, "rung_at": None}
     if was == "paused":
         pauses = [*row["pauses"], [row["paused_at"] or now, now]]
-        ended: dict[str, Any] = {"clock": runs, "paused_at": None, "pauses": pauses}
+        ended: dict[str, Any] = {"clock": runs, "paused_at": None, "pauses": pauses, "rung_at": None}
         return ended | (_due(row, row["due_from"] or row["at"], pauses, cal) if runs == "runs" else {})
     if runs == "runs":
-        fresh = {"clock": runs, "pauses": [], "due_from": now, "rung": 0}
+        fresh = {"clock": runs, "pauses": [], "due_from": now, "rung": 0, "rung_at": None}
         return fresh | _due({**row, "due_at": None}, now, [], cal)
     return {"clock": runs}
 

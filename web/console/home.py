@@ -9,7 +9,7 @@ from core import out as failed
 from web.console import queue
 from web.visit import Visit
 
-VIEWS = ("mine", "new", "due", "breached", "disputed")
+VIEWS = ("mine", "new", "due", "breached", "told", "disputed")
 SHOWN = 5  # rows of each list
 
 

@@ -180,7 +180,7 @@ async def test_one_ticket_s_rows_arrive_in_order_through_doubt_and_delay(world: 
 async def test_an_idle_worker_writes_nothing(world: World):
     sms, post = Memory("sms"), Memory("mail")
     async with working(world, sms, post):
-        await world.until(lambda: world.store.doorbell._waiting)
+        await world.until(lambda: world.store.doorbell._waiting and world.store.doorbell._later is None)
         rung = world.store.doorbell.count
         await asyncio.sleep(0.3)  # a spinning loop would ring dozens of times here
         assert world.store.doorbell.count == rung
