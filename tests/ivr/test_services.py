@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from core.channels import Purpose
 from core.cipher import Keyring
 from core.clock import SystemClock
 from core.schema import outbox, ticket
-from ivr import missed, texting
+from ivr import channel, missed, texting
 from ivr.counter import Card
 from ivr.media import g711
 from ivr.notice import Notices
@@ -24,6 +25,7 @@ from ivr.steps import Text
 from tests.ivr.caller import NUMBER, MadeUpLeg, MemoryDoor, Words, call, house
 from tests.ivr.conftest import KEY
 from tests.ivr.site import TODAY, texts
+from tests.ivr.test_channel import gear, lines
 
 COMPLAIN = [("برای شکایت", "1"), ("شمارهٔ داخلیِ", "0"), ("پیامِ شما پنج", "3")]
 ANSWER = "لوله تعویض شد."
@@ -232,6 +234,50 @@ async def test_a_missed_call_of_nobody_certain_gets_nothing(opened, home, who):
     await missed.call(leg, home)
     assert not leg.up
     assert [one for one in await by_sms(made) if one.key and one.key.startswith("mine")] == []
+
+
+async def test_a_missed_call_over_sip_is_486_without_an_answer_and_told_by_sms(opened, reactor, tmp_path):
+    made, _, door = opened
+    ours = channel.make(gear(tmp_path, reactor, lines(numbers={"1887": "missed", "*": "main"})))
+    await ours.start(door)
+    try:
+        assert await asyncio.to_thread(rung_off, f"sip:1887@127.0.0.1:{ours.ports['main']}", "09120000000") == [
+            100,
+            486,
+        ]
+        [sent] = await by_sms(made)
+        assert (sent.to, sent.key) == (NUMBER, "mine_none")
+    finally:
+        await ours.stop(0)
+
+
+def rung_off(uri: str, mobile: str) -> list[int]:
+    """The answers to an INVITE of a trunk that vouches for its caller's number."""
+    host, _, port = uri.partition("@")[2].partition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trunk:
+        trunk.settimeout(5)
+        trunk.connect((host, int(port)))
+        here = "{}:{}".format(*trunk.getsockname())
+        body = f"v=0\r\no=- 1 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+        rows = [
+            f"INVITE {uri} SIP/2.0",
+            f"Via: SIP/2.0/UDP {here};branch=z9hG4bKmissed;rport",
+            "Max-Forwards: 70",
+            f"From: <sip:{mobile}@example.ir>;tag=missed",
+            f"To: <{uri}>",
+            "Call-ID: missed@example.ir",
+            "CSeq: 1 INVITE",
+            f"Contact: <sip:trunk@{here}>",
+            f"P-Asserted-Identity: <sip:{mobile}@example.ir>",
+            "Content-Type: application/sdp",
+            f"Content-Length: {len(body)}",
+        ]
+        trunk.send("\r\n".join([*rows, "", body]).encode())
+        told: list[int] = []
+        while not told or told[-1] < 200:
+            told.append(int(trunk.recv(65536).split()[1]))
+        trunk.send("\r\n".join([rows[0].replace("INVITE", "ACK"), *rows[1:6], "CSeq: 1 ACK", "", ""]).encode())
+        return told
 
 
 async def test_asking_for_too_many_texts_is_refused(opened, home):

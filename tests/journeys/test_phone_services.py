@@ -1,4 +1,4 @@
-"""A running demo by telephone: a prompt spoken by staff, a missed call told by SMS, a menu changed while it runs."""
+"""A running demo: a prompt spoken by staff by telephone, and a reload by signal."""
 
 from __future__ import annotations
 
@@ -39,15 +39,6 @@ def test_a_prompt_is_spoken_by_phone_heard_on_the_page_and_withdrawn(demo: Demo,
     assert ear.share(ear.read(sound.content), voice.astype(float)) > 0.8
     gone = admin.submit(page, "/console/phone/prompts/withdraw", key=SENTENCE, lang="fa")
     assert "صدای ساختگی" in gone.text.split(SENTENCE)[1][:60]
-
-
-def test_a_missed_call_costs_nothing_and_is_told_by_sms(demo: Demo):
-    mobile = "09120000087"
-    with Small(number(demo, "1887"), "", caller=mobile) as phone:
-        assert phone.end() == 1, phone.lines
-    assert any("486" in line for line in phone.lines), phone.lines
-    [text] = until(lambda: demo.texts(mobile))
-    assert "پیام بازی از این شماره نداریم" in text["text"]
 
 
 def test_a_reload_by_signal_says_what_came_of_it(demo: Demo):
