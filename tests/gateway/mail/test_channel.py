@@ -164,6 +164,12 @@ async def test_a_peer_that_goes_away_does_not_undo_the_commit(channel, door):
             await asyncio.sleep(0.01)
 
 
+async def test_a_letter_that_goes_round_is_refused(channel, door):
+    code, said = await deliver(channel, b"Received: by mx\r\n" * 101 + LETTER)
+    assert (code, said.split()[0]) == (554, b"5.4.6") and not door.taken
+    assert (await deliver(channel, b"Received: by mx\r\n" * 100 + LETTER))[0] == 250
+
+
 async def test_a_letter_to_two_units_is_one_ticket(channel, door):
     assert (await deliver(channel, LETTER, ("Water@agency.example.ir", "roads@AGENCY.example.ir")))[0] == 250
     assert [m.to for m in door.taken] == [("water@agency.example.ir", "roads@agency.example.ir")]

@@ -7,14 +7,9 @@ import itertools
 import json
 import os
 import signal
-import sqlite3
-import subprocess
-import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +23,8 @@ from gateway.mail.channel import make
 from gateway.mail.imap import Mark, _mark_by, _quoted
 from gateway.mail.settings import LineSettings, Mailbox
 from tests.gateway.mail import dovecot
-from tests.gateway.mail.conftest import ROOT, UNITS, say
+from tests.gateway.mail.conftest import UNITS, say
+from tests.gateway.mail.program import Program
 
 pytestmark = pytest.mark.peer
 YESTERDAY = datetime.now(UTC).date() - timedelta(days=1)
@@ -231,65 +227,23 @@ async def test_a_wrong_password_stops_nothing_else(watch, server, tmp_path, capl
     assert "nonsense" not in caplog.text and channel.health() == "up"
 
 
-PROGRAM = """
-    import asyncio, os, signal, sys, tomllib
-    from dataclasses import replace
-    from pathlib import Path
-    from gateway import loop, supervise, wiring
-    from gateway.mail.imap import Session
-
-    def killed(self, uid):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    if sys.argv[3] == "kill":
-        Session.mark = killed
-
-    async def main():
-        loop.guest(asyncio.get_running_loop())
-        parts = supervise.Parts()
-        Path(sys.argv[1]).mkdir(exist_ok=True)
-        site = wiring.site(None)
-        settings = replace(site.settings, second_factor="optional", web=replace(site.settings.web, port=0))
-        site = replace(site, settings=settings, lines=tomllib.loads(Path(sys.argv[2]).read_text()))
-        await wiring.start(site, Path(sys.argv[1]), None, parts)
-        print("up", flush=True)
-        told = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
-        await told.wait()
-        await parts.stop(2)
-
-    with asyncio.Runner(loop_factory=loop.new) as runner:
-        runner.run(main())
-"""
-
-
 @pytest.mark.slow
 def test_killed_between_the_commit_and_the_mark_nothing_is_lost_and_nothing_is_twice(server, tmp_path):
     server.put(letter(1, "x@example.ir"), letter(2, "y@example.ir"), letter(3, "z@example.ir"))
-    box = server.settings()
-    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in box.items())
-    (tmp_path / "lines.toml").write_text(
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in server.settings().items())
+    program = Program(
+        tmp_path / "data",
         f'[mail.line.box]\nkind = "imap"\ndomain = "example.ir"\nworkers = 1\n'
-        f"[mail.line.box.imap]\nsince = {YESTERDAY.isoformat()}\n{lines}\n"
+        f"[mail.line.box.imap]\nsince = {YESTERDAY.isoformat()}\n{lines}\n",
     )
-    words = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(tmp_path / "data"), str(tmp_path / "lines.toml")]
-
-    def run(how: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*words, how], cwd=ROOT, stdout=subprocess.PIPE, env={**os.environ, "PASOKH_UNSAFE": "1"}
-        )
-
     for _ in range(2):  # the first letter's commit, then the kill; the second start takes it again
-        with run("kill") as process:
-            assert process.wait(60) == -signal.SIGKILL
+        assert program.start("--die-before-mark").ended() == -signal.SIGKILL
         assert len(server.flags()) == 3
-    with run("live") as process:
-        ends = time.monotonic() + 60
-        while len(server.flags("Processed")) < 3:
-            assert time.monotonic() < ends
-            time.sleep(0.1)
-        process.terminate()
-        assert process.wait(30) == 0
-    with closing(sqlite3.connect(tmp_path / "data/pasokh.db")) as s:
-        subjects = [row[0] for row in s.execute("SELECT subject FROM ticket ORDER BY subject")]
-    assert subjects == ["letter 1", "letter 2", "letter 3"]
+        assert program.tickets() == {"letter 1": 1}
+    program.start()
+    ends = time.monotonic() + 60
+    while len(server.flags("Processed")) < 3:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+    program.stop()
+    assert program.tickets() == {"letter 1": 1, "letter 2": 1, "letter 3": 1}
