@@ -18,7 +18,7 @@ from core import people, replies
 from core.channels import Gear, Outbound, Purpose, Refused
 from core.clock import SystemClock
 from core.schema import file, message, ticket
-from ivr import channel, phone, prompts
+from ivr import channel, phone, readout
 from ivr.call import Call
 from ivr.channel import Phone
 from ivr.counter import House
@@ -134,7 +134,7 @@ async def test_the_answer_is_heard_by_calling_again_and_objected_to_by_voice(ope
 def keyed(leg: MadeUpLeg, sentence: str) -> str:
     """The digits a caller heard in a sentence, as keys."""
     words = next(line for line in leg.heard if line.startswith(sentence)).partition(":")[2]
-    return "".join(str(prompts._FA.index(word)) for word in re.split(r"[،؛.\s]+", words) if word)
+    return "".join(str(readout._FA.index(word)) for word in re.split(r"[،؛.\s]+", words) if word)
 
 
 async def test_pyvoip_which_has_no_keys_leaves_its_voice_in_a_mailbox(opened, reactor, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from datetime import date
 
@@ -10,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import jalali
-from ivr import prompts
+from ivr import prompts, readout
 from ivr.prompts import Prompts, Recorded, Spoken, Tone, Voice
 from ivr.steps import Item
 from tests.ivr.site import TODAY, texts
 
-UNITS = {word: value for value, word in enumerate(prompts._FA)}
-UNITS |= {word: 10 * (at + 2) for at, word in enumerate(prompts._FA_TENS)}
-UNITS |= {word: 100 * (at + 1) for at, word in enumerate(prompts._FA_HUNDREDS)}
+UNITS = {word: value for value, word in enumerate(readout._FA)}
+UNITS |= {word: 10 * (at + 2) for at, word in enumerate(readout._FA_TENS)}
+UNITS |= {word: 100 * (at + 1) for at, word in enumerate(readout._FA_HUNDREDS)}
 LARGE = {"هزار": 1000, "میلیون": 10**6, "میلیارد": 10**9}
 
 
@@ -33,13 +34,13 @@ def read_back(words: str) -> int:
 
 
 def said(text: str, lang: str = "fa") -> str:
-    return prompts.worded(text, lang, TODAY, "نشانی در پیامک است")
+    return readout.worded(text, lang, TODAY, "نشانی در پیامک است")
 
 
 @settings(max_examples=1000, deadline=None)
 @given(st.integers(0, 10**12 - 1))
 def test_a_number_read_back_is_the_same(value):
-    assert read_back(prompts.number(value, "fa")) == value
+    assert read_back(readout.number(value, "fa")) == value
 
 
 @settings(max_examples=1000, deadline=None)
@@ -66,10 +67,32 @@ def test_no_digit_and_no_slash_is_left(text, lang):
         ("به https://example.ir/1 بروید", "به نشانی در پیامک است بروید"),
         ("به info@example.ir بنویسید", "به نشانی در پیامک است بنویسید"),
         ("و/یا", "و یا"),
+        ("تا ۳۱ شهریور صبر کنید", "تا سیُ یکمِ شهریور صبر کنید"),
+        ("۵ مهر ماه 1404", "پنجمِ مهرِ هزارُ چهارصدُ چهار"),
+        ("۳۱ مهر", "سیُ یک مهر"),
+        ("۲۵۰۰۰۰۰۰۰۰ ریال", "دو میلیاردُ پانصد میلیون ریال"),
+        ("1,250,000تومان", "یک میلیونُ دویستُ پنجاه هزار تومان"),
+        ("کد پیگیری 72940518364", "کدِ پیگیری هفت، دو، نُه؛ چهار، صفر، پنج، یک؛ هشت، سه، شش، چهار"),
+        ("شماره‌ی پرونده", "شمارهٔ پرونده"),
+        ("شماره ی ما", "شمارهٔ ما"),
+        ("در سازمان بررسی شد", "در سازْمان بَررِسی شد"),
+        ("سازمان‌ها و بررسی‌های ما", "سازْمان‌ها و بَررِسی‌های ما"),
+        ("۹ نفر گفتند نه", "نُه نفر گفتند نه"),
+        ("طی ۱۰ روز کاری", "طی ده روزِ کاری"),
     ],
 )
 def test_persian_text_is_read_so(text, heard):
     assert said(text) == heard
+
+
+def test_ten_thousand_answers_are_read_without_a_digit_and_their_amounts_come_back_equal():
+    chance = random.Random(1405)
+    for _ in range(10_000):
+        amount, day = chance.randrange(1, 10 ** chance.randint(1, 12)), f"{chance.randint(1, 29)}"
+        text = f"مبلغ {amount} ریال تا {day} {chance.choice(jalali.MONTHS)} و کد {chance.randrange(10**10, 10**11)}/۲"
+        heard = said(text)
+        assert not any(letter.isnumeric() or letter == "/" for letter in heard), heard
+        assert read_back(heard.split("مبلغ ")[1].split(" ریال")[0]) == amount
 
 
 @pytest.mark.parametrize(
@@ -88,19 +111,19 @@ def test_english_text_is_read_so(text, heard):
 
 
 def test_nine_has_its_vowel_so_that_it_is_not_heard_as_no():
-    assert prompts.one_by_one("۹", "fa") == "نُه"
-    assert "نه" not in prompts.code("99999999999", "fa").split("، ")
+    assert readout.one_by_one("۹", "fa") == "نُه"
+    assert "نه" not in readout.code("99999999999", "fa").split("، ")
 
 
 def test_a_code_is_read_in_groups_of_three_four_and_four():
-    groups = prompts.code("72940518364", "fa").split("؛")
+    groups = readout.code("72940518364", "fa").split("؛")
     assert [len(group.split("،")) for group in groups] == [3, 4, 4]
 
 
 def test_every_day_of_a_year_is_read_with_its_month():
     for ordinal in range(date(2026, 3, 21).toordinal(), date(2027, 3, 21).toordinal()):
         when = date.fromordinal(ordinal)
-        words = prompts.day(when, "fa", TODAY)
+        words = readout.day(when, "fa", TODAY)
         assert words.endswith(jalali.MONTHS[jalali.jalali(when)[1] - 1])
 
 
