@@ -18,7 +18,7 @@ from core.errors import Busy
 from sms import alphabet
 from sms.providers import base
 from sms.providers.base import Accepted, Arrival, Caps, Health, LineState, Outcome, Part, Plain, Rejected, Sink, Text
-from sms.providers.smpp import longtext, report, status
+from sms.providers.smpp import longtext, report, sending, status
 from sms.providers.smpp.book import Book
 from sms.providers.smpp.events import Came
 from sms.providers.smpp.link import Link
@@ -75,8 +75,8 @@ class Smpp(Plain):
         """Queued texts go back unsent, the window gets `drain` seconds for its answers, then goodbye."""
         self._stopping = True
         ends = time.monotonic() + drain
-        for sending in self._queue.empty():
-            sending.refused(base.ProviderDown("stopping"))
+        for each in self._queue.empty():
+            each.refused(base.ProviderDown("stopping"))
         await self._settled(ends)
         await asyncio.gather(*(link.stop(max(0.0, ends - time.monotonic())) for link in self._links))
         if self._timer is not None:
@@ -128,10 +128,10 @@ class Smpp(Plain):
         self._pump()
         return await done
 
-    def _over(self, sending: Sending, outcome: Outcome | None, done: asyncio.Future[Outcome]) -> None:
+    def _over(self, one: Sending, outcome: Outcome | None, done: asyncio.Future[Outcome]) -> None:
         if outcome is None:
-            ref, early = self._book.accepted(sending.ids, sending.text.to, self._clock())
-            outcome = Accepted(ref, len(sending.pieces))
+            ref, early = self._book.accepted(one.ids, one.text.to, self._clock())
+            outcome = Accepted(ref, len(one.pieces))
             for each in early:
                 self._spawn(self._told(each))
         if not done.done():
@@ -195,8 +195,8 @@ class Smpp(Plain):
         """What waits too long goes back unsent."""
         self._timer = asyncio.get_running_loop().call_later(SWEEP, self._sweep)
         bound = any(link.up and link.mode is not Mode.RX for link in self._links)
-        for sending in list(self._queue.overdue(time.monotonic(), bound)):
-            sending.refused(late(bound))
+        for each in list(self._queue.overdue(time.monotonic(), bound)):
+            each.refused(late(bound))
         self._pump()
 
     def _look_at(self, when: float) -> None:
@@ -241,6 +241,8 @@ class Smpp(Plain):
             self._state(LineState.PAUSED, "account or line")
         if self._stopping or not again(job, told, self._kinds, now, self._queue):
             job.sending.refused(status.error(told, self._kinds))
+        else:
+            asyncio.get_running_loop().call_later(sending.PAUSE + 0.01, self._pump)
 
     # ------------------------------------------------------------ in
 
