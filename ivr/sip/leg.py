@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ivr import leg as words
-from ivr.leg import LegEvent, Run
 from ivr.media import messages as media
 from ivr.sip import message as sip
 from ivr.sip import sdp
@@ -21,58 +19,41 @@ from ivr.sip.rules import ALLOW, NO_CODEC, Caller, Refusal, described, key_of
 from ivr.sip.sdp import Sdp, Unusable
 from ivr.sip.session import Session
 from ivr.sip.transaction import Key
+from ivr.sip.voice import Voice
 from ivr.sip.wire import Seat, Wire
 
 DROPPING = 5.0  # seconds the plane has to close a row before the call counts as over without it
-OUR_KEYS = frozenset("0123456789*#ABCD")
 
 
-class SipLeg:
+class SipLeg(Voice):
     """A call. Made by the line; everything on the loop's thread."""
 
     def __init__(
         self, line: Wire, name: str, dialog: Dialog, who: Caller, called: str, seat: Seat, most: float
     ) -> None:
-        self.id = secrets.token_hex(16)
+        super().__init__(line.plane, seat.row)
         self.number = who.number
         self.asserted = who.asserted
         self.called = called
         self.line = name
         self.menu = ""  #: menu the dialled number is for, set by the line
         self.dialog = dialog
-        self.row = seat.row
         self.due: float | None = None  #: when `tick` wants to be called
-        self.stats: media.Dropped | None = None  #: the plane's counts, once the call is over
         self._line = line
         self._seat = seat
         self._ours = seat.ours
         self._most = most
         self._over_at: float | None = None
         self._rest = most  # seconds left when the clock was stopped
-        self.overhear: Callable[[LegEvent], None] = lambda event: None  #: hears everything before it is told
         self._agreed: Sdp | None = None
         self._session = Session(timers.STANDS, True)
-        self._added = False
         self._invite: tuple[Key, Request] | None = None
-        self._plays = 0
-        self._events: asyncio.Queue[LegEvent | None] = asyncio.Queue()
         self._acked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._why: str | None = None  # set once the call is ending
         self._drop_by: float | None = None
         self._bye_owed = False
-        self._keys_seen = False
-        self._finished = False
         self._refresh = Refresh(line, dialog, self._our_offer, self._their_answer, self._gone, self._plan)
 
     # ---------------------------------------------------------------- for the call's runner
-
-    async def events(self) -> AsyncIterator[LegEvent]:
-        """Everything that happens, ending after HungUp. For one reader."""
-        while True:
-            event = await self._events.get()
-            if event is None:
-                return
-            yield event
 
     async def answer(self) -> bool:
         """Send the 200 and wait for its ACK; False when the caller is gone."""
@@ -84,57 +65,6 @@ class SipLeg:
             self._refresh.begin(invite, by_us=False)
             self._accept(key, invite, self._agreed.body if self._agreed else sdp.offer(self._ours), self._session)
         return await asyncio.shield(self._acked)
-
-    def play(self, runs: Sequence[Run]) -> int:
-        """Say these after what is being said; returns the number PlayedOut will carry."""
-        self._plays += 1
-        self._post(media.Play(self.row, self._plays, tuple(runs)))
-        return self._plays
-
-    def stop(self) -> None:
-        self._post(media.Hush(self.row))
-
-    def record(self, path: str, most: float, silence: float, ends: str = "#") -> None:
-        self._post(media.Record(self.row, path, most, silence, ends))
-
-    def stop_record(self) -> None:
-        self._post(media.EndRecord(self.row))
-
-    def send_keys(self, keys: str) -> None:
-        """Press keys towards the other end, as telephone-events."""
-        self._post(media.SendKeys(self.row, "".join(key for key in keys if key in OUR_KEYS)))
-
-    # ---- with another call
-
-    def music(self, runs: Sequence[Run]) -> None:
-        """Play these over and over, under and after what is said; `stop` ends it."""
-        self._post(media.Play(self.row, 0, tuple(runs), again=True))
-
-    def bridge(self, other: SipLeg) -> None:
-        """The two hear each other, and keys are passed on."""
-        self._post(media.Bridge(self.row, other.row))
-
-    def part(self) -> None:
-        """Hear nobody, be heard by nobody."""
-        self._post(media.Part(self.row))
-
-    def listen(self, other: SipLeg, whisper: bool = False) -> None:
-        """Hear the bridge of `other`; with `whisper` be heard by `other` alone."""
-        self._post(media.Listen(self.row, other.row, whisper))
-
-    def record_with(self, other: SipLeg, path: str, most: float) -> None:
-        """Spool the bridge with `other` in stereo, `other` left; then RecordEnded."""
-        self._post(media.RecordPair(self.row, other.row, path, most))
-
-    @property
-    def plays(self) -> int:
-        """The number of the last play."""
-        return self._plays
-
-    @property
-    def up(self) -> bool:
-        """Has it not begun to end?"""
-        return self._why is None
 
     def untimed(self, so: bool = True) -> None:
         """Waiting for people and talking with them do not count against the longest call."""
@@ -242,22 +172,6 @@ class SipLeg:
         elif self._why is None and not self._refresh.tick(now):
             self.hang_up("expired")
         self._plan()
-
-    def on_event(self, event: media.Event) -> None:
-        """News of the plane about our row."""
-        if isinstance(event, media.KeySeen):
-            self._keys_seen = True
-            self._tell(words.Pressed(event.key))
-        elif isinstance(event, media.RunsOut):
-            self._tell(words.PlayedOut(event.play))
-        elif isinstance(event, media.Recorded):
-            self._tell(words.RecordEnded(event.why, event.seconds, event.path))
-        elif isinstance(event, media.Lost):
-            self.hang_up("no_media")
-        else:
-            self.stats = event
-            self.hang_up()
-            self._finish()
 
     # ---------------------------------------------------------------- inside
 
@@ -383,10 +297,6 @@ class SipLeg:
         self._line.plane.post(media.Change(made) if self._added else media.Add(made))
         self._added = True
 
-    def _post(self, command: media.Command) -> None:
-        if self._added and self._why is None:
-            self._line.plane.post(command)
-
     def _bye(self, why: str) -> None:
         """BYE, once; without an ACK after 32 s too (RFC 3261 s 13.3.1.4)."""
         if self.dialog.move("bye"):
@@ -419,19 +329,10 @@ class SipLeg:
     def _finish(self) -> None:
         """Tell HungUp once; the line forgets us when the signalling is over as well."""
         self._drop_by = None
-        self._why = self._why or "us"
-        if not self._finished:
-            self._finished = True
-            if not self._acked.done():
-                self._acked.set_result(False)
-            self._events.put_nowait(words.HungUp(self._why))
-            self._events.put_nowait(None)
+        if not self._acked.done():
+            self._acked.set_result(False)
+        super()._finish()
         self._plan()
-
-    def _tell(self, event: LegEvent) -> None:
-        if not self._finished:
-            self.overhear(event)
-            self._events.put_nowait(event)
 
     def _plan(self) -> None:
         waiting = self.dialog.unacked
