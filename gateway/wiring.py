@@ -24,6 +24,8 @@ from core.clock import SystemClock
 from core.refusal import Refusal
 from core.throttle import Throttle
 from gateway import loop, registry
+from gateway.mail.scan import Clamd
+from gateway.scanning import Scanning
 from gateway.supervise import Parts
 from gateway.timers import Timers
 from gateway.worker import Worker
@@ -103,6 +105,11 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     worker = Worker(opened, channels, ring, clock)
     await worker.start()
     parts.add("worker", worker.stop, worker.health)
+    scanner = getattr(channels.get("mail"), "scanner", None)
+    if scanner is not None:
+        scanning = Scanning(opened, files, Clamd(scanner), clock)
+        await scanning.start()
+        parts.add("scanner", scanning.stop, scanning.health)
     timers = Timers(opened, files, clock)
     await timers.start()
     parts.add("timers", timers.stop, timers.health)
@@ -188,6 +195,12 @@ def _gear(
             "prompts": str(config.prompts_folder),
             "hours": _hours(config),
             "cards": {unit.slug: {"phone": unit.phone or "", "hours": unit.hours} for unit in config.units},
+            "staff": {
+                login: {"extension": member.extension, "name": member.name}
+                for login, member in config.staff.items()
+                if member.extension
+            },
+            "bells": {unit.slug: unit.extension for unit in config.units if unit.extension},
             "reread": lambda: configuration.read(configuration.SEEDS, config.site),
             "loopback_exempt": config.settings.loopback_exempt,
         },

@@ -33,6 +33,7 @@ from ivr.leg import Leg
 from ivr.media.plane import Plane
 from ivr.media.record import share_free
 from ivr.notice import Notices
+from ivr.operators import Operators
 from ivr.panel import CallView, Panel
 from ivr.prompts import Prompts
 from ivr.settings import Line
@@ -70,6 +71,7 @@ class Phone:
         self._live: dict[str, tuple[Call, int]] = {}  # and when it began, ms UTC
         self._work: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.operators = Operators(site.roster, lambda: self._lines, lambda: self.house)
         self.panel = Panel(self)
 
     # ---------------------------------------------------------------- the contract
@@ -108,6 +110,7 @@ class Phone:
         self._lines.clear()
         if self._calls:
             await asyncio.wait(list(self._calls.values()), timeout=WIND_UP)
+        await self.operators.stop()
         for task in (*self._calls.values(), *self._work):
             task.cancel()
         await asyncio.gather(*self._calls.values(), *self._work, return_exceptions=True)
@@ -216,7 +219,9 @@ class Phone:
             shelf=self.shelf,
             notices=self.notices,
             cards={slug: Card(**card) for slug, card in extra.get("cards", {}).items()},
+            operators=self.operators,
         )
+        self._task(self.operators.run())
         self._task(self.notices.keep_fresh())
         self._task(self._sweep(self._house))
         self._task(self._warm(self._house))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -10,6 +10,7 @@ from config.faults import Fault
 from config.positions import Where
 from config.shape import Range
 from ivr.queue import Rules
+from ivr.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,11 @@ def roster(queues: Mapping[str, Queue], extra: Mapping[str, Any]) -> Roster:
     return Roster(queues, staff, extra.get("bells", {}))
 
 
-def faults(given: Roster, where: Where) -> list[Fault]:
-    """Operators who cannot be rung. `where` is `[phone.queue]`."""
-    return [
+def faults(given: Roster, trees: Iterable[Tree], where: Where) -> list[Fault]:
+    """Operators who cannot be rung, queues of menus that are not there. `where` is `[phone.queue]`."""
+    asked = {str(node.own.get("name", "")) for tree in trees for node in tree.nodes.values() if node.do == "queue"}
+    missing = sorted(asked - given.queues.keys()) if given.queues else []
+    return [where.fault("unknown-queue", f"menus ask for [phone.queue.{name}]; add it") for name in missing] + [
         (where / name / "operators").fault("unknown-operator", f"{login!r} has no extension in staff.toml; give one")
         for name, queue in given.queues.items()
         for login in queue.operators

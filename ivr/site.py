@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from config import shape
 from config.faults import Fault, Faults
 from config.positions import Document, Where
 from core.channels import Gear
-from ivr import menu, missed
+from ivr import menu, missed, roster
 from ivr.menu import Menus
+from ivr.roster import Queue, Roster
 from ivr.settings import Line
 
 
@@ -23,6 +24,7 @@ class Site:
     lines: Mapping[str, Line]
     menus: Menus
     langs: tuple[str, ...]
+    roster: Roster = field(default_factory=Roster)
 
 
 def read_site(gear: Gear) -> Site:
@@ -30,14 +32,16 @@ def read_site(gear: Gear) -> Site:
     texts: Mapping[str, Mapping[str, str]] = gear.extra.get("texts") or gear.say.words  # type: ignore[attr-defined]
     where: Where = gear.extra.get("where") or Where(Document("lines.toml", gear.lines))
     lines = _lines(gear.lines, where)
+    people = _roster(gear, where)
     spoken = recorded(prompt_folders(gear))
     menus = menu.read(menu_files(gear.extra), texts, gear.extra.get("units"), recorded=spoken)
     if not isinstance(menus, Menus):
         raise Faults(menus)
     faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
+    faults += roster.faults(people, menus.trees.values(), where / "queue")
     if faults:
         raise Faults(faults)
-    return Site(lines, menus, tuple(texts))
+    return Site(lines, menus, tuple(texts), people)
 
 
 def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
@@ -58,6 +62,14 @@ def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
     if faults:
         raise Faults(faults)
     return lines
+
+
+def _roster(gear: Gear, where: Where) -> Roster:
+    faults: list[Fault] = []
+    queues = shape.gather_each(Queue, gear.lines.get("queue", {}), where / "queue", faults)
+    if faults:
+        raise Faults(faults)
+    return roster.roster(queues, gear.extra)
 
 
 def _numbers(name: str, line: Line, menus: Menus, where: Where) -> list[Fault]:

@@ -10,9 +10,10 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from core.channels import Act, Contact, ContactKind, Door, Inbound, KeptFile, Kind, Receipt, Say, Trust
 from core.errors import Guarded, Locked, NotFound, WrongInput, WrongState
@@ -41,6 +42,7 @@ class Note:
     lang: str = "fa"
     at: int | None = None  #: ms UTC, when the recording began
     path: tuple[str, ...] = field(default=())  #: menu nodes visited
+    talk: Mapping[str, Any] | None = None  #: it was a talk with somebody of the house: queue, operator, waited …
 
     @property
     def ref(self) -> str:
@@ -135,10 +137,12 @@ def message(note: Note, say: Say, sound: KeptFile | None, recovered: bool = Fals
     """The message core is given. The words are the same whenever it is made: a repeat is found by them."""
     seconds = round(sound.seconds or 0) if sound else 0
     shown = persian(seconds) if note.lang == "fa" else str(seconds)
+    key = "ivr.talk" if note.talk is not None else "ivr.message"
+    facts: dict[str, Any] = {"path": list(note.path), "seconds": seconds, **(note.talk or {})}
     return Inbound(
         channel="phone",
         ref=note.ref,
-        text=say("ivr.message", note.lang, seconds=shown) if sound else "",
+        text=say(key, note.lang, seconds=shown) if sound or note.talk is not None else "",
         kind=Kind(note.kind) if note.kind else None,
         act=Act(note.act),
         code=note.code,
@@ -151,7 +155,7 @@ def message(note: Note, say: Say, sound: KeptFile | None, recovered: bool = Fals
         files=(sound,) if sound else (),
         trust=Trust.PASS if note.asserted and note.number else Trust.NONE,
         arrived_at=note.at,
-        facts={"path": list(note.path), "seconds": seconds, **({"recovered": True} if recovered else {})},
+        facts={**facts, **({"recovered": True} if recovered else {})},
     )
 
 

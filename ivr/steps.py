@@ -97,7 +97,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """An operator or a unit is on the line: nothing is said and no key counts until `Parted`."""
+    """An operator or a unit is on the line: no key counts until `Parted`. `recorded`: the caller is told so first."""
+
+    recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,8 @@ def _place(menus: Menus, walk: Walk, event: steps.Place) -> Moved:
 def _connected(menus: Menus, walk: Walk, event: steps.Connected) -> Moved:
     if walk.phase is not Phase.QUEUED:
         return walk, []
-    return replace(walk, phase=Phase.TALKING, keys=""), [steps.Hush()]
+    notice = [say(walk, Item("ivr.queue.recorded"), barge=False)] if event.recorded else []
+    return replace(walk, phase=Phase.TALKING, keys=""), [steps.Hush(), *notice]
 
 
 def _parted(menus: Menus, walk: Walk, event: steps.Parted) -> Moved:

@@ -1,0 +1,423 @@
+"""Operators and those who wait for them: the queue machine with real calls around it.
+
+An operator is rung at an extension, hears who waits, and presses 1; then the two are bridged. Presence lives in memory;
+a promised call-back is on disk before the caller hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from core.channels import Refused
+from core.errors import PasokhError
+from ivr import queue as hall
+from ivr import steps
+from ivr.counter import House
+from ivr.guest import Guest, Other
+from ivr.leg import Leg
+from ivr.media.music import music
+from ivr.queue import Hall, Operator, Ring
+from ivr.roster import Roster
+from ivr.spool import Note
+from ivr.stand import Walk
+from ivr.steps import Item
+from ivr.talk import Talk
+
+log = logging.getLogger(__name__)
+EACH = 1.0  # seconds between ticks of the queue
+BOX = "call_back:"  # drawer boxes of promised call-backs
+TALK_STEP = 900  # step of a talk in its call, apart from those of messages
+RING = 25.0  # seconds a unit's telephone, a lead's or a called-back caller's rings
+BUSY = (486, 600)
+WIND_UP = 3.0  # seconds the last talks may take to be kept when we stop
+
+
+class Dialling(Protocol):
+    """A line of ours (`ivr.sip.line.SipLine`)."""
+
+    name: str
+
+    async def dial(
+        self, number: str, ring: float = 30.0, told: Callable[[int], None] = ..., by: str | None = None
+    ) -> Any: ...
+
+
+@dataclass(slots=True)
+class Visit:
+    """A caller on the line who waits or talks."""
+
+    leg: Other
+    walk: Walk
+    queue: str
+    unit: str
+    since: int  #: ms UTC
+    news: asyncio.Queue[steps.Event] = field(default_factory=asyncio.Queue)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class PopUp:
+    """What an operator's screen shows at the first ring and during the talk."""
+
+    call: str
+    queue: str
+    unit: str
+    number: str | None
+    asserted: bool
+    path: Sequence[str]
+    since: int  #: ms UTC, when they joined
+    back: bool  #: a call-back
+
+
+class Operators:
+    """The `ivr.counter.Operators` of the phone. `lines` are those open; `house` what a call that begins now gets."""
+
+    def __init__(self, roster: Roster, lines: Callable[[], Sequence[Dialling]], house: Callable[[], House]) -> None:
+        self.roster = roster
+        self._lines, self._house = lines, house
+        people = {login: Operator(login, roster.queues_of(login)) for login in roster.logins}
+        self.hall = Hall({name: given.rules() for name, given in roster.queues.items()}, people)
+        self._visits: dict[str, Visit] = {}
+        self._bells: dict[str, asyncio.Task[None]] = {}  # by login
+        self._guests: dict[str, Guest] = {}  # operators whose telephone is off the hook
+        self._pop_ups: dict[str, PopUp] = {}
+        self._talks: dict[str, str] = {}  # operator → call, as the machine joined them
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---------------------------------------------------------------- for the channel
+
+    async def run(self) -> None:
+        """Take up what was promised before a restart, then let time pass."""
+        await self._remember()
+        while True:
+            await asyncio.sleep(EACH)
+            self._feed(hall.Tick())
+
+    async def stop(self) -> None:
+        """End every call of ours; talks are kept."""
+        for bell in self._bells.values():
+            bell.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=WIND_UP)
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    # ---------------------------------------------------------------- for a call
+
+    async def queue(self, leg: Leg, deed: steps.Queue, walk: Walk) -> AsyncIterator[steps.Event]:
+        """Place on joining and change, Connected, Parted at the end. Closed by the call when the caller leaves."""
+        if deed.name not in self.roster.queues or not hasattr(leg, "bridge"):
+            yield steps.Parted("closed")
+            return
+        caller: Other = leg  # type: ignore[assignment]
+        visit = Visit(caller, walk, deed.name, deed.unit, self._house().clock.now())
+        self._visits[leg.id] = visit
+        caller.untimed()
+        caller.music([music()])
+        try:
+            self._feed(hall.Joined(leg.id, deed.name, leg.number if leg.asserted else None))
+            event: steps.Event | None = None
+            while not isinstance(event, steps.Parted):
+                event = await visit.news.get()
+                yield event
+        finally:
+            del self._visits[leg.id]
+            visit.gone.set()
+            caller.untimed(False)
+            self._feed(hall.Left(leg.id, keep=not caller.up))
+
+    async def connect(self, leg: Leg, deed: steps.Connect, walk: Walk) -> AsyncIterator[steps.Event]:
+        """Connected and Parted, or only Parted(busy, away)."""
+        number = self.roster.bells.get(deed.to) or (deed.to if deed.to.isdecimal() else "")
+        if not number or not hasattr(leg, "bridge"):
+            yield steps.Parted("away")
+            return
+        caller: Other = leg  # type: ignore[assignment]
+        caller.untimed()
+        caller.music([music()])
+        guest = None
+        try:
+            answer = await self._dial(number, RING, None, leg.line)
+            if not isinstance(answer, Guest):
+                yield steps.Parted("busy" if answer in BUSY else "away")
+                return
+            guest = answer
+            yield steps.Connected()
+            guest.leg.untimed()
+            guest.leg.bridge(caller)
+            await guest.gone.wait()
+            yield steps.Parted("done")
+        finally:
+            caller.untimed(False)
+            if guest is not None:
+                self._task(guest.end())
+
+    async def call_back(self, leg: Leg, deed: steps.CallBack, walk: Walk) -> bool:
+        """Keep the place of a caller who left the queue for it; False when that cannot be promised."""
+        waiting = next((one for one in self.hall.waiting if one.call == leg.id), None)
+        if waiting is None or waiting.number is None:
+            return False
+        house = self._house()
+        joined = house.clock.now() - round(1000 * (time.monotonic() - waiting.joined))
+        known = {"queue": deed.name, "number": waiting.number, "joined": joined, "lang": walk.lang, "line": leg.line}
+        try:
+            await house.door.drawer.put(BOX + leg.id, "place", json.dumps(known).encode())
+        except PasokhError:
+            log.warning("call-back not promised: busy", extra={"call": leg.id})
+            return False
+        self._feed(hall.CallMe(leg.id))
+        return True
+
+    # ---------------------------------------------------------------- for the console
+
+    def duties(self) -> list[Operator]:
+        """All operators and what they do."""
+        return [self.hall.operators[login] for login in self.roster.logins]
+
+    def waiting(self) -> Mapping[str, int]:
+        """Callers on the line, by queue."""
+        counts = dict.fromkeys(self.roster.queues, 0)
+        for one in self.hall.waiting:
+            counts[one.queue] += one.here
+        return counts
+
+    def come(self, login: str) -> None:
+        """On duty, back from a pause, or out of the wrap-up."""
+        self._feed(hall.On(login))
+
+    def pause(self, login: str, reason: str) -> None:
+        """No calls for a while."""
+        self._feed(hall.Pause(login, reason))
+
+    def go(self, login: str) -> None:
+        """Off duty."""
+        self._feed(hall.Off(login))
+
+    def pop_up(self, login: str) -> PopUp | None:
+        """Who rings at this operator's telephone, or talks with them."""
+        return self._pop_ups.get(login)
+
+    def listen(self, lead: str, operator: str, whisper: bool) -> bool:
+        """Ring the lead and let them hear the operator's talk; False when there is none, or no telephone."""
+        guest, member = self._guests.get(operator), self.roster.staff.get(lead)
+        if guest is None or member is None or operator not in self._pop_ups:
+            return False
+        self._task(self._listen(member.extension, guest, whisper))
+        return True
+
+    async def _listen(self, extension: str, to: Guest, whisper: bool) -> None:
+        lead = await self._dial(extension, RING, None, "")
+        if not isinstance(lead, Guest):
+            return
+        try:
+            lead.leg.listen(to.leg, whisper)
+            await asyncio.wait(
+                [asyncio.ensure_future(lead.gone.wait()), asyncio.ensure_future(to.gone.wait())],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            await lead.end()
+
+    # ---------------------------------------------------------------- the machine and its deeds
+
+    def _feed(self, event: hall.Event) -> None:
+        self.hall, deeds = hall.step(self.hall, event, time.monotonic())
+        for deed in deeds:
+            self._do(deed)
+
+    def _do(self, deed: hall.Deed) -> None:
+        match deed:
+            case hall.Ring(login):
+                self._bells[login] = self._task(self._serve(deed))
+            case hall.Stop(login):
+                self._bells[login].cancel()
+            case hall.Talk(login, call):
+                self._talks[login] = call
+            case hall.Tell(call, place, minutes):
+                self._tell(call, steps.Place(place, minutes))
+            case hall.Out(call, way):
+                self._tell(call, steps.Parted(way))
+            case hall.Forget(call, reached):
+                log.info("call-back over", extra={"call": call, "reached": reached})
+                self._task(self._house().door.drawer.close(BOX + call))
+
+    def _tell(self, call: str, event: steps.Event) -> None:
+        visit = self._visits.get(call)
+        if visit is not None:
+            visit.news.put_nowait(event)
+
+    # ---------------------------------------------------------------- ringing
+
+    async def _serve(self, ring: Ring) -> None:
+        """Ring an operator for a caller, and let them talk if the operator takes it."""
+        login, missed = ring.login, True
+        visit, guest = self._visits.get(ring.call), None
+        shown = self._pop_ups[login] = self._shown(ring, visit)
+        try:
+            guest = await self._accepting(ring)
+            if guest is None:
+                return
+            self._guests[login] = guest
+            self._feed(hall.Accepted(login))
+            missed = self._talks.pop(login, None) is None
+            if not missed:
+                await self._together(ring, visit, guest)
+        except asyncio.CancelledError:  # the machine says so itself
+            missed = False
+            raise
+        finally:
+            if self._pop_ups.get(login) is shown:
+                del self._pop_ups[login]
+            if guest is not None:
+                self._guests.pop(login, None)
+                self._task(guest.end())
+            if missed:
+                self._feed(hall.Missed(login))
+
+    async def _accepting(self, ring: Ring) -> Guest | None:
+        """The operator, once they have pressed 1: a mailbox cannot."""
+        house, given = self._house(), self.roster.queues[ring.queue]
+        visit = self._visits.get(ring.call)
+        answer = await self._dial(
+            self.roster.staff[ring.login].extension, ring.seconds, given.peer, visit.leg.line if visit else ""
+        )
+        if not isinstance(answer, Guest):
+            return None
+        minutes = int(ring.waited // 60)
+        said = [Item("ivr.operator.waited", {"minutes": minutes})] if minutes else [Item("ivr.operator.call")]
+        said = [Item("ivr.operator.back")] if ring.number else said
+        try:
+            async with asyncio.timeout(ring.seconds):
+                if await answer.presses("1", house.sounds, [*said, Item("ivr.operator.accept")], house.lang):
+                    return answer
+        except TimeoutError:
+            log.info("operator's telephone answered, nobody pressed 1", extra={"call": ring.call})
+        except asyncio.CancelledError:  # the caller is gone
+            self._task(answer.end())
+            raise
+        self._task(answer.end())
+        return None
+
+    async def _together(self, ring: Ring, visit: Visit | None, guest: Guest) -> None:
+        """The talk of an operator who accepted, with one who waits on the line or one to be called back."""
+        if visit is not None and ring.number is None:
+            await self._with_visitor(ring, visit, guest)
+            return
+        caller = await self._called_back(ring)
+        if caller is None:
+            await guest.hears(self._house().sounds, Item("ivr.operator.not_there"), self._house().lang)
+            self._feed(hall.NotThere(ring.login))
+            return
+        note = self._note(ring, caller.leg.id, caller.leg.line, ring.number, (), "")
+        try:
+            await self._talk(ring, caller.leg, guest, note, [caller.gone])
+        finally:
+            self._task(caller.end())
+
+    async def _with_visitor(self, ring: Ring, visit: Visit, guest: Guest) -> None:
+        leg = visit.leg
+        note = self._note(ring, leg.id, leg.line, leg.number, visit.walk.path, visit.unit, leg.asserted, leg.called)
+        visit.news.put_nowait(steps.Connected(self.roster.queues[ring.queue].record))
+        try:
+            await self._talk(ring, leg, guest, note, [visit.gone])
+        finally:
+            visit.news.put_nowait(steps.Parted("served"))
+
+    async def _talk(self, ring: Ring, caller: Other, guest: Guest, note: Note, left: Sequence[asyncio.Event]) -> None:
+        """Bring them together; afterwards the talk is kept by a task of its own."""
+        began = time.monotonic()
+        talk = Talk(caller, guest, self._house(), note, self.roster.queues[ring.queue].record)
+        try:
+            await talk.run(left)
+        finally:
+            seconds = time.monotonic() - began
+            self._feed(hall.Over(ring.login, seconds))
+            self._task(self._kept(talk, seconds))
+
+    async def _kept(self, talk: Talk, seconds: float) -> None:
+        await talk.guest.end()
+        await talk.keep(seconds)
+
+    async def _called_back(self, ring: Ring) -> Guest | None:
+        """The caller of a call-back, once they have pressed 1."""
+        house = self._house()
+        answer = await self._dial(ring.number or "", RING, None, "")
+        if not isinstance(answer, Guest):
+            return None
+        if await answer.presses("1", house.sounds, [Item("ivr.queue.hello")], house.lang):
+            if self.roster.queues[ring.queue].record:
+                self._task(answer.hears(house.sounds, Item("ivr.queue.recorded"), house.lang))
+            return answer
+        self._task(answer.end())
+        return None
+
+    async def _dial(self, number: str, seconds: float, by: str | None, line: str) -> Guest | int:
+        """Somebody who answered, or the status of who did not."""
+        lines = self._lines()
+        chosen = next((one for one in lines if one.name == line), lines[0] if lines else None)
+        if chosen is None or not number:
+            return 404
+        answer = await chosen.dial(number, seconds, by=by)
+        if hasattr(answer, "outcome"):
+            if isinstance(answer.outcome, Refused):
+                log.warning("telephone refused", extra={"status": answer.status})
+            return int(answer.status)
+        return Guest(answer)
+
+    # ---------------------------------------------------------------- small things
+
+    def _shown(self, ring: Ring, visit: Visit | None) -> PopUp:
+        leg = visit.leg if visit else None
+        return PopUp(
+            call=ring.call,
+            queue=ring.queue,
+            unit=visit.unit if visit else "",
+            number=leg.number if leg else ring.number,
+            asserted=leg.asserted if leg else True,
+            path=visit.walk.path if visit else (),
+            since=visit.since if visit else self._house().clock.now() - round(1000 * ring.waited),
+            back=ring.number is not None,
+        )
+
+    def _note(
+        self, ring: Ring, call: str, line: str, number: str | None, path: tuple[str, ...], unit: str,
+        asserted: bool = True, called: str = "",
+    ) -> Note:  # fmt: skip
+        house = self._house()
+        facts = {"queue": ring.queue, "operator": ring.login, "waited": round(ring.waited), "back": bool(ring.number)}
+        return Note(
+            call, TALK_STEP, line, called, number, asserted, unit=unit or None, kind="request", lang=house.lang,
+            at=house.clock.now(), path=path, talk=facts,
+        )  # fmt: skip
+
+    async def _remember(self) -> None:
+        """Call-backs promised before a restart, in their places."""
+        house = self._house()
+        now = house.clock.now()
+        for box in await house.door.drawer.boxes(now + 1):
+            if not box.startswith(BOX):
+                continue
+            slots = await house.door.drawer.get(box)
+            known = json.loads(slots["place"]) if "place" in slots else {}
+            if known.get("queue") in self.roster.queues:
+                waited = (now - int(known["joined"])) / 1000
+                self._feed(hall.Promised(box.removeprefix(BOX), known["queue"], known["number"], waited))
+
+    def _task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("work of the queue broke", exc_info=error)
