@@ -60,6 +60,16 @@ class Voice:
         """Press keys towards the other end, as telephone-events."""
         self._post(media.SendKeys(self.row, "".join(key for key in keys if key in OUR_KEYS)))
 
+    @property
+    def plays(self) -> int:
+        """The number of the last play."""
+        return self._plays
+
+    @property
+    def up(self) -> bool:
+        """Has it not begun to end?"""
+        return self._why is None
+
     # ---- with another call
 
     def music(self, runs: Sequence[Run]) -> None:
