@@ -210,6 +210,7 @@ class TryLater:
 
     why: str
     after: float | None = None
+    tried: bool = False  #: somebody was really rung for: told on the ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,6 +490,15 @@ class RawReply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@runtime_checkable
+class Rereading(Protocol):
+    """Optional: a channel that can read an original again that was kept."""
+
+    async def reread(self, line: str | None, raw: bytes) -> Inbound:
+        """As it is read now, its files kept; `unreadable` when it still is. Raises Busy."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Measure:
     """What sending a text would take: parts and characters left in the last, before an operator sends it."""
@@ -538,5 +548,6 @@ __all__ = [
     "Act", "Answer", "Asker", "Asks", "Auto", "Channel", "Clock", "Contact", "ContactKind", "DeliveryState", "Door",
     "Drawer", "Facts", "Gear", "Heard", "Hint", "HintKind", "Hooked", "Inbound", "KeptFile", "Kind", "LineView",
     "Lined", "Measure", "Measuring", "Note", "Outbound", "Outcome", "Purpose", "Question", "RawReply", "RawRequest",
-    "Receipt", "Refused", "Returned", "Say", "Sent", "State", "Trust", "TryLater", "Unknown", "Verdict", "Words",
+    "Receipt", "Refused", "Rereading", "Returned", "Say", "Sent", "State", "Trust", "TryLater", "Unknown", "Verdict",
+    "Words",
 ]  # fmt: skip

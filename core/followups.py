@@ -36,6 +36,7 @@ ACKS = {
 }
 EVENTS = {Act.ACCEPT: "accept", Act.WITHDRAW: "withdraw"}
 BESIDE, OTHER = "beside", "other_number"  #: marks: for staff to accept or split; from somebody else's number
+SPLIT = "split"  #: mark: it has become a ticket of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,6 +270,8 @@ seen = Table(
     sqlite_with_rowid=False,
 )
 
+_marked = sa.text("marks != '[]'")
+
 message = Table(
     "message",
     metadata,
@@ -289,6 +291,7 @@ message = Table(
     Column("raw_key", Text),  #: file of the untouched original, when it is not in `raw`
     Column("withdrawn_at", Big),
     UniqueConstraint("ticket", "seq"),
+    Index("ix_message_marked", "at", postgresql_where=_marked, sqlite_where=_marked),
     _one_of("way", Way),
 )
 

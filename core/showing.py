@@ -248,7 +248,8 @@ def _find(s: Connection, within: sa.ColumnElement[bool], number: int) -> _Found:
     row = s.execute(_listed().where(ticket.c.id == known(number), within)).mappings().first()
     if row is None:
         raise NotFound(f"ticket {number}")
-    messages = _of(s, sa.select(message).where(message.c.ticket == number).order_by(message.c.seq))
+    said = sa.select(message, contact.c.value).join(contact, contact.c.id == message.c.contact, isouter=True)
+    messages = _of(s, said.where(message.c.ticket == number).order_by(message.c.seq))
     events = _of(s, sa.select(event).where(event.c.ticket == number).order_by(event.c.seq))
     there = points.of_ticket(s, number)
     return _Found(
@@ -289,13 +290,20 @@ def _message(office: Office, found: _Found, one: RowMapping) -> MessageView:
     ours = one["author"] is not None
     return MessageView(
         id=one["id"], seq=one["seq"], way=Way(one["way"]), channel=one["channel"],
-        author=found.names.get(one["author"], "") if ours else _person(office, found.row), text=one["text"],
+        author=found.names.get(one["author"], "") if ours else _writer(office, found, one), text=one["text"],
         quoted=one["quoted"], at=one["at"],
         files=[kept(row) for row in found.files if row["message"] == one["id"]],
         deliveries=[delivery(office, row) for row in found.deliveries if row["message"] == one["id"]],
         has_raw=one["id"] in found.raws or one["raw_key"] is not None, withdrawn=one["withdrawn_at"] is not None,
         marks=one["marks"], meta=one["meta"],
     )  # fmt: skip
+
+
+def _writer(office: Office, found: _Found, one: RowMapping) -> str:
+    """The ticket's person; for what came from elsewhere, from where."""
+    if one["contact"] is None or one["contact"] == found.row["contact_id"]:
+        return _person(office, found.row)
+    return cipher.unseal(office.keyring, "contact", "value", one["contact"], one["value"]).decode()
 
 
 def kept(row: RowMapping) -> KeptFile:

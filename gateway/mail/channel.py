@@ -16,7 +16,7 @@ from typing import Any
 from config.faults import Faults
 from config.positions import Document, Where
 from config.shape import read as read_settings
-from core.channels import Channel, Door, Gear, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
+from core.channels import Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
 from core.errors import Busy
 from gateway.mail import receive, send, smtp
 from gateway.mail.address import Keys, new_keys
@@ -173,6 +173,12 @@ class MailChannel:
     async def _store(self, name: str, envelope: smtp.Envelope, peer: str, raw: bytes) -> smtp.Reply:
         assert self._letters is not None
         return await self._letters.take(name, envelope, peer, raw)
+
+    async def reread(self, line: str | None, raw: bytes) -> Inbound:
+        """A kept letter as it is read now. Raises Busy."""
+        assert self._letters is not None
+        name = line if line is not None and line in self._lines else next(iter(self._lines))
+        return await self._letters.reread(name, raw)
 
     # ------------------------------------------------------------ out
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from core.channels import Door, Inbound, Returned
 from core.errors import WrongInput
-from gateway.mail import address, automail, mime, receive, send, smtp, trust
+from gateway.mail import address, automail, headers, mime, receive, send, smtp, trust
 from gateway.mail.bounce import Bounce, Said
 from gateway.mail.mime import Mail
 from gateway.mail.pool import UNREADABLE
@@ -65,6 +65,15 @@ class Taker:
         message = receive.inbound(name, book, envelope, peer, raw, mail, (), raw_key, send.loop(book.line))
         return await self._store(message)
 
+    async def reread(self, name: str, raw: bytes) -> Inbound:
+        """What a kept letter says now. Its envelope is gone: our addresses are looked for in its fields."""
+        book = self.books[name]
+        mail = await self.reader.read(raw, book.line.charset, self.ours)
+        files, mail = await receive.keep_files(self.door, mail)
+        raw_key = await receive.keep_raw(self.door, raw)
+        envelope = smtp.Envelope("", mail.sender, _recipients(book, mail), False, False)
+        return receive.inbound(name, book, envelope, "", raw, mail, files, raw_key, send.loop(book.line))
+
     async def _note(self, back: Returned, raw: bytes) -> smtp.Reply:
         """On its ticket; what belongs to nothing is listed as an orphan."""
         noted = await self.door.returned(back)
@@ -100,6 +109,17 @@ def returned(book: receive.Book, envelope: smtp.Envelope, mail: Mail, raw: bytes
 def _returned(said: Bounce, ref: str, sent: str, number: int, raw: bytes) -> Returned:
     why = " ".join(piece for piece in (said.status, said.why or WHY.get(said.said, "")) if piece)
     return Returned("mail", ref, number, sent, said.said.value, why, raw[: receive.RAW - 1])
+
+
+def _recipients(book: receive.Book, mail: Mail) -> tuple[smtp.Rcpt, ...]:
+    """Our own addresses among those the letter names."""
+    found = [
+        smtp.Rcpt(local, domain.lower())
+        for name, value in mail.fields
+        if name in ("to", "cc", "delivered-to", "x-original-to")
+        for local, _, domain in (one.value.rpartition("@") for one in headers.addresses(value, book.line.charset))
+    ]
+    return tuple(rcpt for rcpt in dict.fromkeys(found) if book.judge(rcpt).code < 300)
 
 
 def _taken(number: int) -> smtp.Reply:

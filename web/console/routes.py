@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.permissions import Permission
 from web.auth import PUBLIC, SIGNED_IN, session
-from web.console import deeds, home, notice, out, phone, prompts, queue, signin, ticket, walkin
+from web.console import deeds, home, letters, notice, out, phone, prompts, queue, signin, ticket, walkin
 from web.routes import Route, get, post
 from web.uploads import Limits
 
@@ -38,6 +38,14 @@ ROUTES: list[Route] = [
     get("/console/phone/notice", notice.show, session(Permission.NOTICES)),
     post("/console/phone/notice", notice.announce, session(Permission.NOTICES)),
     post("/console/phone/mended", notice.mended, session(Permission.NOTICES)),
+    get("/console/letters", letters.show, READ),
+    get("/console/unreadable", letters.unreadable, READ),
+    get("/console/letters/{id:[0-9]{1,18}}/raw", letters.raw, READ),
+    post("/console/letters/{id:[0-9]{1,18}}/accept", letters.accept, session(Permission.REPLY)),
+    post("/console/letters/{id:[0-9]{1,18}}/split", letters.split, session(Permission.SPLIT)),
+    post("/console/letters/{id:[0-9]{1,18}}/retry", letters.retry, session(Permission.NOTE)),
+    get("/console/letters/listed/{id:[0-9]{1,18}}/raw", letters.loose_raw, session(Permission.REVIEW)),
+    post("/console/letters/listed/{id:[0-9]{1,18}}/take", letters.take_up, session(Permission.REVIEW)),
     get("/console/file/{key}", ticket.file, READ),
     get("/console/t/{id:[0-9]{1,18}}", ticket.show, READ),
     get("/console/t/{id:[0-9]{1,18}}/slip", walkin.slip, session(Permission.WALK_IN)),

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from aiohttp import ClientSession, CookieJar
 
 from core import people, replies
 from core.schema import outbox
+from tests.web.conftest import PASSWORD, Browser
 from tests.worlds.mail import Letter, Mailbox
 
 DOMAIN = "example.ir"
@@ -46,6 +48,16 @@ class Running:
     async def who(self, login: str) -> Any:
         return await people.actor(self.store, login)
 
+    @asynccontextmanager
+    async def browser(self, login: str) -> AsyncIterator[Browser]:
+        """A browser that `login` has signed in with."""
+        await people.set_password(self.store, login, PASSWORD)
+        base = f"http://127.0.0.1:{self.parts.web_port}"
+        async with ClientSession(base, cookie_jar=CookieJar(unsafe=True)) as session:
+            found = Browser(session)  # type: ignore[arg-type]  it asks for no more than get and post
+            assert (await found.sign_in(login)).status == 200
+            yield found
+
     async def answer(self, number: int, text: str) -> int:
         """An operator's answer, sent without the ten seconds in which it could be taken back."""
         sent = await replies.reply(self.store, await self.who("director"), number, None, text)
@@ -71,15 +83,17 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, box: Mailbox, exempt: bool = False, **line: Any) -> AsyncIterator[Running]:
-    """`exempt`: loopback has no budgets, as in the demo. `line`: settings of the mail line."""
+async def running(
+    folder: Path, box: Mailbox, exempt: bool = False, tables: dict[str, Any] | None = None, **line: Any
+) -> AsyncIterator[Running]:
+    """`exempt`: loopback has no budgets, as in the demo. `line`: settings of the mail line; `tables`: beside it."""
     from gateway import supervise, wiring
 
     site = wiring.site(None)
     web = replace(site.settings.web, bind="127.0.0.1", port=0)
     settings = replace(site.settings, loopback_exempt=exempt, second_factor="optional", web=web)
     given = {"domain": DOMAIN, "port": 0, "relay_port": box.port, "workers": 1, "disk_free": 0.0}
-    site = replace(site, settings=settings, lines={"mail": {"line": {"main": given | line}}})
+    site = replace(site, settings=settings, lines={"mail": {"line": {"main": given | line}} | (tables or {})})
     parts = supervise.Parts()
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     system = await wiring.start(site, folder, None, parts)
