@@ -132,14 +132,16 @@ class Sms:
 
     async def _unreadable(self, line: str, request: RawRequest, why: str) -> RawReply:
         """The right secret but no sense in it: kept raw, a ticket for the desk, acknowledged."""
-        whole = repr(sorted(request.query.items())).encode() + b"\n" + request.body
-        ref = f"unreadable:{line}:{hashlib.sha256(whole).hexdigest()[:32]}"
-        message = Inbound("sms", ref, line=line, raw=whole, unreadable=True, quiet=True, defects=(why,))
         try:
-            await self._desk().take(message)
+            await self._keep_raw(line, repr(sorted(request.query.items())).encode() + b"\n" + request.body, why)
         except Busy as busy:
             return RawReply(503, b"", {"Retry-After": str(max(1, round(busy.after)))})
         return RawReply(200)
+
+    async def _keep_raw(self, line: str, whole: bytes, why: str) -> None:
+        ref = f"unreadable:{line}:{hashlib.sha256(whole).hexdigest()[:32]}"
+        message = Inbound("sms", ref, line=line, raw=whole, unreadable=True, quiet=True, defects=(why,))
+        await self._desk().take(message)
 
     async def _one(self, line: str, provider: str, item: Arrival | Report) -> None:
         if isinstance(item, Report):
@@ -160,11 +162,11 @@ class Sms:
     async def heard(self, provider: str, item: Arrival | Part) -> None:
         """A provider's own news of a text: on disk when it returns. Raises Busy."""
         line = self._line_of(provider, item.to)
-        if isinstance(item, Part) and not assembly.good(item):
-            item = Arrival(item.id, item.sender, item.to, "", item.at, ("part numbers that cannot be",))
-            await self._desk().take(
-                Inbound("sms", f"{provider}:{line}:{item.id}", line=line, unreadable=True, quiet=True)
-            )
+        if isinstance(item, Arrival) and item.raw is not None:
+            await self._keep_raw(line, item.raw, ", ".join(item.defects))
+        elif isinstance(item, Part) and not assembly.good(item):
+            head = f"{item.id} {item.sender} {item.ref} {item.number}/{item.total}\n".encode()
+            await self._keep_raw(line, head + item.data, "part numbers that cannot be")
         elif isinstance(item, Part):
             assert self._joining is not None
             await self._joining.part(provider, line, item)

@@ -45,7 +45,8 @@ class Api:
         self.methods: dict[str, Callable[[Form], Any]] = {f"sms/{name}": method for name, method in sms.items()}
         self.methods |= {
             "verify/lookup": self.lookup, "call/maketts": self.maketts, "account/info": self.info,
-            "account/config": lambda form: self.network.config, "utils/getdate": lambda form: {"unixtime": network.now()},
+            "account/config": lambda form: network.config,
+            "utils/getdate": lambda form: {"unixtime": network.now()},
             "line/blocked/list": self.blocked_list, "line/blocked/exists": self.blocked_exists,
             "line/blocked/add": self.blocked_add, "line/blocked/remove": self.blocked_remove,
         }  # fmt: skip

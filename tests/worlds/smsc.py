@@ -28,8 +28,8 @@ from sms.providers.smpp import longtext, report, smsc
 from sms.providers.smpp.events import Came
 from sms.providers.smpp.pdu import Bind, Command, Data, Message, Pdu, Tag, Tlvs, encode
 from sms.providers.smpp.wire import Full
-from tests.worlds.kavenegar import Network, national
 from tests.worlds.ledger import Ledger
+from tests.worlds.network import DELIVERED, Network, national, parts_of
 
 PR_SET_PDEATHSIG = 1
 AGAIN = 0.3  # seconds until a text that was not taken is delivered again
@@ -66,6 +66,7 @@ class Smsc:
 
     def __init__(self, network: Network, folder: Path, ways: Ways) -> None:
         self.network, self.ways = network, ways
+        self._beside, network.push = network.push, self.push
         self.parts = Ledger(folder / "smpp-parts.jsonl")  #: every part that was accepted
         self.taken = Ledger(folder / "smpp-taken.jsonl")  #: every part of a citizen's text that was answered 0
         self.refused: list[int] = []  #: statuses of those that were not
@@ -89,9 +90,12 @@ class Smsc:
 
     # ------------------------------------------------------------ a citizen's thumb
 
-    def text(self, row: dict[str, Any]) -> None:
-        """Deliver a text of a telephone, as soon and as often as needed."""
-        self._queue += self._carry(row)
+    async def push(self, fields: dict[str, Any]) -> None:
+        """What the network would push to a web address: a text goes by SMPP, as soon and as often as needed."""
+        if "message" not in fields or not self.serves(fields["to"]):
+            await self._beside(fields)
+            return
+        self._queue += self._carry({**fields, "sender": fields["from"], "receptor": fields["to"]})
         self._pump()
 
     def _carry(self, row: dict[str, Any]) -> list[Delivery]:
@@ -225,7 +229,7 @@ class Smsc:
         words, _ = alphabet.text(octets, alphabet.coding(body.coding, Coding(self.ways.alphabet)))
         self.network.sent.add(
             messageid=self.network.number(), receptor=national(body.dest), sender=body.source, message=words,
-            localid="", status=5, date=int(time.time()), cost=0, way="smpp",
+            localid="", status=DELIVERED, date=self.network.now(), cost=0, parts=parts_of(words), way="smpp",
         )  # fmt: skip
 
     def _receipt(self, client: smsc.Client, pdu: Pdu, number: int, fault: str = "") -> None:
@@ -252,8 +256,7 @@ class Smsc:
         self._soon(0, self._pump)
 
     def _fault(self, method: str) -> str:
-        waiting = self.network.faults.get(method)
-        return waiting.pop(0) if waiting else ""
+        return self.network.fault(method)
 
     def _soon(self, after: float, do: Callable[[], None]) -> None:
         asyncio.get_running_loop().call_later(after, lambda: None if self._closed else do())
@@ -331,7 +334,6 @@ async def run(options: argparse.Namespace) -> None:
     network = Network(folder / "sms", "made-up-key")
     ways = Ways(options.system_id, options.password, options.ids, options.receipts, options.concat)
     centre = Smsc(network, folder / "sms", ways)
-    network.smsc = centre
     context, authority = certificate(folder) if options.tls else (None, None)
     port = listen(reactor, centre, options.port, context)
     app = web.Application()

@@ -18,7 +18,7 @@ from sms.providers.base import Arrival, LineState, Part, Report, Text
 from sms.providers.smpp import Settings
 from sms.providers.smpp.provider import Smpp
 from tests.worlds import smsc as world
-from tests.worlds.kavenegar import Network
+from tests.worlds.network import Network
 
 
 @dataclass
@@ -117,7 +117,6 @@ async def house(tmp_path: Path, reactor: Any) -> AsyncIterator[Build]:
         folder = tmp_path / str(len(built))
         network = Network(folder / "sms", "key")
         centre = world.Smsc(network, folder / "sms", world.Ways(**ways))
-        network.smsc = centre
         context, authority = world.certificate(folder) if tls else (None, None)
         port = world.listen(reactor, centre, 0, context)
         desk = Desk(reactor, str(folder))
