@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 from core import phones
 from core.channels import DeliveryState, RawRequest
 from sms.providers import base
-from sms.providers.base import Accepted, Arrival, Caps, Doubt, Outcome, ProviderError, Rejected, Report, Text
+from sms.providers.base import Accepted, Arrival, Caps, Credit, Doubt, Outcome, ProviderError, Rejected, Report, Text
 from sms.providers.kavenegar_client import Client, Line, under
 from sms.settings import ProviderSettings
 
@@ -41,13 +41,19 @@ STATES = {
     14: DeliveryState.BLOCKED,
 }
 UNKNOWN = 100
+PAGE, PAGES = 200, 50  # rows of a page, pages of one look
+WATCHED = ("apilogs", "debugmode", "resendfailed")  #: switches of the account that must be off
+ON = ("enabled", "true", "1", "on")
 HALVED = (base.BadRecipient, base.BadContent, base.Bug)  # a whole batch refused for one of it
 
 
 class Kavenegar(base.Plain):
     """The owner's provider, through the real `kavenegar` client in a small thread pool."""
 
-    caps = Caps(max_batch=200, max_chars=900, keyed=True, find_for=12 * 3600, find_batch=500, inbound=True)
+    caps = Caps(
+        max_batch=200, max_chars=900, keyed=True, find_for=12 * 3600, find_batch=500, inbound=True,
+        status_for=48 * 3600, status_batch=500, template=True,
+    )  # fmt: skip
 
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         self.name = name
@@ -62,7 +68,7 @@ class Kavenegar(base.Plain):
     def _make(self) -> Client:
         chosen = self._settings
         key = Path(chosen.key_file).read_text().strip()
-        return Client(key, chosen.host, chosen.ca_file, chosen.workers)
+        return Client(key, chosen.host, chosen.ca_file, chosen.workers, chosen.proxy)
 
     @property
     def _client(self) -> Client:
@@ -80,7 +86,7 @@ class Kavenegar(base.Plain):
     async def send(self, batch: Sequence[Text]) -> Sequence[Outcome]:
         """One call; a batch that is refused whole is halved until the bad one stands alone."""
         try:
-            entries = await self._ask("sms", "sendarray", _array(batch))
+            entries = await self._ask("sms", *_call(batch))
         except HALVED as error:
             return [Rejected(error)] if len(batch) == 1 else await self._halves(batch)
         except base.Ambiguous as error:
@@ -93,14 +99,67 @@ class Kavenegar(base.Plain):
         middle = len(batch) // 2
         return [*await self.send(batch[:middle]), *await self.send(batch[middle:])]
 
+    async def send_template(self, text: Text, template: str, tokens: Mapping[str, str]) -> Outcome:
+        """`verify/lookup`: worded at the provider; it knows no local id, so a doubt stays one."""
+        form = {"receptor": _national(text.to), "template": template, "type": "sms", **tokens}
+        try:
+            rows = _rows(await self._ask("verify", "lookup", form))
+        except base.Ambiguous as error:
+            return Doubt(error)
+        except ProviderError as error:
+            return Rejected(error)
+        return _outcome(text, rows[0]) if rows else Doubt(base.Ambiguous("answer without entries"))
+
     async def find(self, keys: Sequence[int]) -> Mapping[int, Accepted | None]:
-        form = {"localid": ",".join(map(str, keys))}
-        found: dict[int, Accepted | None] = dict.fromkeys(keys)
-        for row in _rows(await self._ask("sms", "statuslocalmessageid", form)):
-            key, ref = _number(row.get("localid")), _number(row.get("messageid"))
-            if key in found and ref and _number(row.get("status")) != UNKNOWN:
-                found[key] = Accepted(str(ref))
-        return found
+        """By local id, 500 a call. An answer that leaves one of them out says nothing of it: Ambiguous."""
+        found: dict[int, Accepted | None] = {}
+        for start in range(0, len(keys), self.caps.find_batch):
+            form = {"localid": ",".join(map(str, keys[start : start + self.caps.find_batch]))}
+            for row in _rows(await self._ask("sms", "statuslocalmessageid", form)):
+                key, ref = _number(row.get("localid")), _number(row.get("messageid"))
+                if key is not None:
+                    known = bool(ref) and _number(row.get("status")) != UNKNOWN
+                    found[key] = Accepted(str(ref)) if known else None
+        if any(key not in found for key in keys):
+            raise base.Ambiguous("answer leaves out what was asked")
+        return {key: found[key] for key in keys}
+
+    async def status(self, refs: Sequence[str]) -> Sequence[Report]:
+        """How sent texts stand, 500 a call, for 48 h."""
+        reports: list[Report] = []
+        for start in range(0, len(refs), self.caps.status_batch):
+            form = {"messageid": ",".join(refs[start : start + self.caps.status_batch])}
+            for row in _rows(await self._ask("sms", "status", form)):
+                reports.append(Report(str(row.get("messageid")), STATES.get(_number(row.get("status")) or 0)))
+        return reports
+
+    async def cancel(self, refs: Sequence[str]) -> Sequence[str]:
+        """What was scheduled and no longer is."""
+        if not refs:
+            return []
+        rows = _rows(await self._ask("sms", "cancel", {"messageid": ",".join(refs)}))
+        return [str(row.get("messageid")) for row in rows if _number(row.get("status")) == 13]
+
+    async def credit(self) -> Credit:
+        """What is left, and switches of the account that write texts down or send them twice."""
+        rows = _rows(await self._ask("account", "info", {}))
+        if not rows or _number(rows[0].get("remaincredit")) is None:
+            raise base.Ambiguous("answer without credit")
+        ends = _number(rows[0].get("expiredate"))
+        config = (_rows(await self._ask("account", "config", {})) or [{}])[0]
+        warnings = [name for name in WATCHED if str(config.get(name, "")).lower() in ON]
+        return Credit(_number(rows[0]["remaincredit"]) or 0, ends * 1000 if ends else None, warnings)
+
+    async def blocked(self, line: str, since: int) -> Sequence[str]:
+        """Who blocks the line, by whatever way, page by page."""
+        numbers: list[str] = []
+        for page in range(1, PAGES + 1):
+            form = {"linenumber": line, "startdate": since // 1000, "pagenumber": page}
+            rows = _rows(await self._ask("line/blocked", "list", form))
+            numbers += filter(None, (phones.parse(str(row.get("receptor", ""))) for row in rows))
+            if len(rows) < PAGE:
+                break
+        return numbers
 
     # ---- in
 
@@ -109,15 +168,17 @@ class Kavenegar(base.Plain):
         if since is None:
             rows = _rows(await self._ask("sms", "receive", {"linenumber": line, "isread": 0}))
             return [_arrival(row) for row in rows]
-        return [_arrival(row) for row in await self._pages(line)]
+        rows = await self._pages(line, _span(since))  # first, since the next look marks its texts as read too
+        return [_arrival(row) for row in [*rows, *await self._pages(line, {"isread": 0})]]
 
-    async def _pages(self, line: str) -> list[dict[str, Any]]:
+    async def _pages(self, line: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        """All pages. With `isread` 0 each reading takes its texts away: it is the first page again and again."""
         rows: list[dict[str, Any]] = []
-        for page in range(1, 51):
-            form = {"linenumber": line, "isread": 1, "pagenumber": page}
-            got = _rows(await self._ask("sms", "inboxpaged", form))
+        for page in range(1, PAGES + 1):
+            number = 1 if wanted["isread"] == 0 else page
+            got = _rows(await self._ask("sms", "inboxpaged", {"linenumber": line, "pagenumber": number, **wanted}))
             rows += got
-            if len(got) < 200:
+            if len(got) < PAGE:
                 break
         return rows
 
@@ -158,6 +219,27 @@ class Kavenegar(base.Plain):
 def _error(status: int) -> ProviderError:
     make = CODES.get(status)
     return make(status) if make else base.Ambiguous("return code", status)
+
+
+def _span(since: int) -> dict[str, Any]:
+    """Texts that were read already; without dates the provider means the last 48 h."""
+    return {"isread": 1, "startdate": since // 1000} if since else {"isread": 1}
+
+
+def _call(batch: Sequence[Text]) -> tuple[str, dict[str, Any]]:
+    """Equal texts by the shorter call."""
+    if len(batch) > 1 and len({(text.text, text.line) for text in batch}) == 1:
+        return "send", _equal(batch)
+    return "sendarray", _array(batch)
+
+
+def _equal(batch: Sequence[Text]) -> dict[str, Any]:
+    return {
+        "receptor": ",".join(_national(text.to) for text in batch),
+        "sender": batch[0].line,
+        "message": batch[0].text,
+        "localid": ",".join(str(text.key) for text in batch),
+    }
 
 
 def _array(batch: Sequence[Text]) -> dict[str, Any]:

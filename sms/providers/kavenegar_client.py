@@ -6,6 +6,7 @@ The stock client has no time-out at all, puts the key into its errors and loses 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from typing import Any
 
@@ -20,6 +21,14 @@ from sms.providers.base import Ambiguous, ProviderDown
 TIMES = (3.0, 10.0)  # seconds to connect, between two reads
 MOST = 8 << 20  # octets of an answer
 _current = threading.local()
+
+
+def _without_addresses(record: logging.LogRecord) -> bool:
+    """The key stands in the path, and urllib3 writes each path down when it debugs."""
+    return record.levelno > logging.DEBUG
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_without_addresses)
 
 
 class Line:
@@ -60,12 +69,14 @@ class _Adapter(HTTPAdapter):
 class Client(KavenegarAPI):  # type: ignore[misc]
     """Used from threads: `under(line)` first, then any method of the stock client. Answers `(status, entries)`."""
 
-    def __init__(self, key: str, host: str, ca_file: str | None, workers: int) -> None:
+    def __init__(self, key: str, host: str, ca_file: str | None, workers: int, proxy: str | None = None) -> None:
         super().__init__(key)
         self.host = host
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify = ca_file or True
+        if proxy is not None:
+            self.session.proxies = {"https": proxy}
         self.session.mount("https://", _Adapter(pool_connections=1, pool_maxsize=workers, max_retries=0))
 
     def __repr__(self) -> str:
