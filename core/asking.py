@@ -11,10 +11,11 @@ from sqlalchemy import Connection, RowMapping
 
 from core import cipher, codes, misses, phones, points
 from core.channels import Act, Answer, Asker, Facts, Words
-from core.model import Contact, ContactKind, KeptFile, Kind, State, Way
+from core.model import Contact, ContactKind, Kind, State, Way
 from core.office import Office, of
 from core.schema import code as codes_table
 from core.schema import contact, file, message, ticket, unit
+from core.showing import kept
 from core.states import events
 from core.store import Store
 from core.text import clean, digits
@@ -150,11 +151,7 @@ def _answer(office: Office, case: _Case, proven: bool) -> Answer:
 
 
 def _words(case: _Case, one: RowMapping) -> Words:
-    files = [
-        KeptFile(row["key"], row["label"], row["type"], row["size"], row["seconds"])
-        for row in case.files
-        if row["message"] == one["id"]
-    ]
+    files = [kept(row) for row in case.files if row["message"] == one["id"]]
     return Words(one["way"], one["text"], one["at"], one["channel"], files)
 
 

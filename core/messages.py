@@ -30,7 +30,7 @@ def write(
         s.execute(
             sa.insert(file).values(
                 id=ids.new(s), at=now, key=kept.key, size=kept.size, type=kept.type, label=kept.name,
-                seconds=kept.seconds, ticket=row["id"], message=number,
+                seconds=kept.seconds, ticket=row["id"], message=number, scan=kept.scan,
             )
         )  # fmt: skip
     return number, seq

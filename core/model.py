@@ -53,6 +53,19 @@ class Purpose(StrEnum):
     SURVEY = "survey"
 
 
+class Scan(StrEnum):
+    """What a virus scanner said of a file."""
+
+    OFF = "off"  #: there is no scanner
+    WAITING = "waiting"
+    UNSCANNED = "unscanned"  #: it did not answer; it is asked again
+    CLEAN = "clean"
+    INFECTED = "infected"
+
+
+HELD = frozenset({Scan.WAITING, Scan.UNSCANNED, Scan.INFECTED})  #: files nobody gets
+
+
 class ContactKind(StrEnum):
     """A contact point: E.164 number (`+98…`), or mail address."""
 
@@ -78,3 +91,9 @@ class KeptFile:
     type: str  #: media type by content, e.g. audio/x-wav
     size: int  #: octets of the plain content
     seconds: float | None = None  #: length, where it is sound
+    scan: Scan | None = None  #: None: it came by a way that is not scanned
+
+    @property
+    def held(self) -> bool:
+        """Is it kept from everybody, since it is not known to be clean?"""
+        return self.scan in HELD

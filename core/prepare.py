@@ -145,6 +145,7 @@ class Preparer:
             {
                 "id": self._number(ids.IDS), "agency": AGENCY, "at": at, "key": kept.key, "size": kept.size,
                 "type": kept.type, "label": text.clean(kept.name), "seconds": kept.seconds, "ticket": number,
+                "scan": kept.scan,
                 "message": number,
             }
             for kept in {kept.key: kept for kept in heard.files}.values()

@@ -307,6 +307,8 @@ raw = Table(
     Index("ix_raw_message", "message"),
 )
 
+_unscanned = sa.text("scan IN ('waiting', 'unscanned')")
+
 file = Table(
     "file",
     metadata,
@@ -316,12 +318,15 @@ file = Table(
     Column("type", Text, nullable=False),
     Column("label", Text, nullable=False, server_default=""),
     Column("seconds", sa.Float),
+    Column("scan", Text),  #: core.model.Scan; NULL: not asked for
+    Column("found", Text),  #: what the scanner found, or why it did not answer
     Column("ticket", Big, ForeignKey("ticket.id"), nullable=False),
     Column("message", Big, ForeignKey("message.id")),
     Column("state", Text, nullable=False, server_default="kept"),
     UniqueConstraint("key", "message"),
     Index("ix_file_ticket", "ticket"),
     Index("ix_file_message", "message"),
+    Index("ix_file_scan", "scan", "id", postgresql_where=_unscanned, sqlite_where=_unscanned),
     _one_of("state", ("kept", "gone")),
 )
 

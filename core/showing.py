@@ -16,7 +16,7 @@ from sqlalchemy import Connection, RowMapping
 from core import cipher, codes, ladder, phones, points, states
 from core.access import may, scope
 from core.errors import NotFound, WrongInput
-from core.model import Contact, ContactKind, KeptFile, Kind, State, Way
+from core.model import Contact, ContactKind, KeptFile, Kind, Scan, State, Way
 from core.office import Office, of
 from core.permissions import Permission, needed
 from core.schema import code, contact, event, file, message, outbox, raw, staff, ticket, unit
@@ -308,7 +308,12 @@ def _writer(office: Office, found: _Found, one: RowMapping) -> str:
 
 def kept(row: RowMapping) -> KeptFile:
     """A row of `file` as channels and screens know it."""
-    return KeptFile(row["key"], row["label"], row["type"], row["size"], row["seconds"])
+    return KeptFile(row["key"], row["label"], row["type"], row["size"], row["seconds"], scan_of(row))
+
+
+def scan_of(row: RowMapping) -> Scan | None:
+    """What the scanner said of a file's row."""
+    return Scan(row["scan"]) if row["scan"] else None
 
 
 def delivery(office: Office, row: RowMapping) -> Delivery:

@@ -17,7 +17,12 @@ SANDBOX = "default-src 'none'; sandbox"
 
 
 async def serve(visit: Visit, kept: KeptFile) -> web.StreamResponse:
-    """The file as an attachment that runs nothing; sound in place. A single Range is heeded, RFC 9110 s 14."""
+    """The file as an attachment that runs nothing; sound in place. A single Range is heeded, RFC 9110 s 14.
+
+    One that is not known to be free of viruses, where a scanner is asked, is nobody's to get: 403.
+    """
+    if kept.held:
+        raise web.HTTPForbidden
     asked = _span(visit.request.headers.get("Range", ""), kept.size)
     if asked == (0, 0):
         raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{kept.size}"})

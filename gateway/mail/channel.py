@@ -18,12 +18,14 @@ from config.positions import Document, Where
 from config.shape import read as read_settings
 from core.channels import Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
 from core.errors import Busy
+from core.model import Scan
 from gateway.mail import receive, send, smtp
 from gateway.mail.address import Keys, new_keys
 from gateway.mail.letter import Letter, Space
 from gateway.mail.pool import Pool
 from gateway.mail.relay import Relay
 from gateway.mail.replies import DISK_LOW, FAULT, QUEUE_FULL
+from gateway.mail.scan import Scanner
 from gateway.mail.settings import LineSettings, doubles, faults
 from gateway.mail.taking import Taker
 from gateway.mail.watch import Desk, Take, Watch
@@ -45,11 +47,15 @@ class MailChannel:
     name = "mail"
     can_send = True
 
-    def __init__(self, gear: Gear, lines: Mapping[str, LineSettings], keys: Keys) -> None:
+    def __init__(
+        self, gear: Gear, lines: Mapping[str, LineSettings], keys: Keys, scanner: Scanner | None = None
+    ) -> None:
         self._gear, self._lines = gear, lines
+        self.scanner = scanner  #: where files are scanned for viruses, if anywhere
         self._keys = keys
         self._units = _units(gear.extra.get("units") or {})
-        self._books = {name: receive.Book(_known(line), keys, self._locals(line)) for name, line in lines.items()}
+        scan = Scan.OFF if scanner is None else Scan.WAITING
+        self._books = {name: receive.Book(_known(line), keys, self._locals(line), scan) for name, line in lines.items()}
         self._relays = {name: Relay(line) for name, line in lines.items()}
         self._pool = Pool(max((line.workers for line in lines.values()), default=1))
         self._ours = tuple(gear.say("mail.above", lang) for lang in LANGS)
@@ -273,7 +279,9 @@ def make(gear: Gear) -> Channel:
     if found:
         raise Faults(found)
     keys = gear.extra.get("mail_keys") or keys_of(Path(gear.folder))
-    return MailChannel(gear, lines, keys)
+    scanner = gear.lines.get("scan")
+    at = Where(place.document, (*place.path[:-1], "scan"))
+    return MailChannel(gear, lines, keys, read_settings(Scanner, scanner, at) if scanner is not None else None)
 
 
 def keys_of(folder: Path) -> Keys:

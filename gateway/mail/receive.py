@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from core.channels import Auto, Contact, ContactKind, Door, HintKind, Inbound, KeptFile, Trust
 from core.errors import WrongInput
+from core.model import Scan
 from gateway.mail import address, automail, marks, mime, smtp, thread, trust
 from gateway.mail.address import Keys, Token
 from gateway.mail.mime import Mail
@@ -37,6 +38,7 @@ class Book:
     line: LineSettings
     keys: Keys
     units: Mapping[str, str]
+    scan: Scan = Scan.OFF  #: what files begin with: WAITING where there is a scanner
 
     def judge(self, rcpt: smtp.Rcpt) -> smtp.Reply:
         """Decided without the store: units, postmaster, tokens whose mac holds."""
@@ -90,7 +92,7 @@ def inbound(
         subject=mail.subject or None,
         quoted=mail.quoted or None,
         lang=line.lang,
-        files=tuple(files),
+        files=tuple(replace(file, scan=book.scan) for file in files),
         raw=raw if raw_key is None else None,
         raw_key=raw_key,
         message_id=mail.message_id or None,

@@ -60,6 +60,11 @@ class Program:
         """How many tickets have each subject."""
         return self.counted("SELECT subject, count(*) FROM ticket GROUP BY subject")
 
+    def one(self, sql: str) -> int:
+        """The one number an SQL sentence gives."""
+        with closing(sqlite3.connect(f"file:{self.folder / 'pasokh.db'}?mode=ro", uri=True, timeout=30)) as s:
+            return int(s.execute(sql).fetchone()[0])
+
     def counted(self, sql: str) -> Counter[str]:
         with closing(sqlite3.connect(f"file:{self.folder / 'pasokh.db'}?mode=ro", uri=True, timeout=30)) as s:
             return Counter(dict(s.execute(sql)))
