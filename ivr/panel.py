@@ -18,9 +18,10 @@ from ivr import draw, missed, paths, rehearsal
 from ivr.counter import House
 from ivr.media import g711
 from ivr.notice import Notice
+from ivr.operators import Operators
 from ivr.prompts import Prompts
 from ivr.rehearsal import Rehearsal, World
-from ivr.settings import Line
+from ivr.settings import AnyLine
 from ivr.shelf import Shelf
 from ivr.site import Site
 from ivr.stand import Walk
@@ -93,6 +94,7 @@ class Running(Protocol):
 
     site: Site
     shelf: Shelf
+    operators: Operators
 
     @property
     def house(self) -> House: ...
@@ -109,6 +111,7 @@ class Panel:
 
     def __init__(self, phone: Running) -> None:
         self._phone = phone
+        self.operators = phone.operators  #: who is on duty, who waits, who rings
         self.faults: Sequence[Fault] = ()  #: of the last reload
 
     # ---------------------------------------------------------------- menus
@@ -165,7 +168,7 @@ class Panel:
         return _shown(call)
 
     def _numbers(self, name: str) -> list[str]:
-        lines: Mapping[str, Line] = self._phone.site.lines
+        lines: Mapping[str, AnyLine] = self._phone.site.lines
         return [number for line in lines.values() for number, menu in line.numbers.items() if menu == name]
 
     def missed_numbers(self) -> list[str]:

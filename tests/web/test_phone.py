@@ -18,6 +18,8 @@ from core.channels import Gear
 from ivr import channel
 from ivr.channel import Phone
 from ivr.media import g711
+from ivr.operators import Operators, PopUp
+from ivr.roster import Queue, Roster
 from tests.web.conftest import PASSWORD, Site
 
 
@@ -208,3 +210,50 @@ async def admin_without(site: Site):
     browser = site.browser()
     await browser.sign_in("admin")
     return browser
+
+
+async def test_an_operator_comes_on_duty_pauses_with_a_reason_and_goes(site, phone):
+    browser = site.browser()
+    await browser.sign_in("secretary")
+    page = await browser.get("/console/phone/operators")
+    assert "نام شما در هیچ صفی" in page.text
+    given = {"main": Queue(("secretary", "desk"))}
+    phone.operators = Operators(Roster(given), list, lambda: phone.house)
+    phone.panel.operators = phone.operators
+    page = await browser.get("/console/phone/operators")
+    assert "بیرون از کار" in page.text and "مینا رضوانی" in page.text
+    page = await browser.submit(page, "/console/phone/operators", do="on")
+    assert "آماده" in page.text and page.headers["Refresh"] == "5"
+    page = await browser.submit(page, "/console/phone/operators", do="pause", reason="prayer")
+    assert "در مکث" in page.text and "نماز" in page.text
+    assert [one.duty for one in phone.operators.duties()] == ["off", "paused"]
+    page = await browser.submit(page, "/console/phone/operators", do="off")
+    assert phone.operators.duties()[1].duty == "off"
+    assert (await browser.submit(page, "/console/phone/operators", do="fly")).status == 422
+
+
+async def test_who_rings_is_shown_with_the_way_to_their_tickets(site, phone):
+    browser = site.browser()
+    await browser.sign_in("secretary")
+    phone.panel.operators = Operators(Roster({"main": Queue(("secretary",))}), list, lambda: phone.house)
+    phone.panel.operators.come("secretary")
+    shown = PopUp("c", "main", "", "+989120000000", True, ("main", "line"), site.clock.now(), True)
+    phone.panel.operators._pop_ups["secretary"] = shown
+    page = await browser.get("/console/phone/operators")
+    assert "/console/find?q=%2B989120000000" in page.html
+    assert "خواسته است با او تماس بگیرید" in page.text
+
+
+async def test_listening_is_for_leads_and_needs_a_talk(site, phone):
+    browser = site.browser()
+    await browser.sign_in("secretary")  # a lead
+    page = await browser.get("/console/phone/operators")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page.html)[1]
+    told = await browser.post("/console/phone/operators/listen", {"csrf": csrf, "operator": "desk"})
+    assert "گفت‌وگویی برای شنیدن نیست" in told.text
+    other = site.browser()
+    await other.sign_in("desk")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', (await other.get("/console/phone/operators")).html)[1]
+    for deed in ("listen", "whisper"):
+        answer = await other.post(f"/console/phone/operators/{deed}", {"csrf": csrf, "operator": "secretary"})
+        assert answer.status == 403

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.permissions import Permission
 from web.auth import PUBLIC, SIGNED_IN, session
-from web.console import deeds, home, letters, notice, out, phone, prompts, queue, signin, ticket, walkin
+from web.console import deeds, home, letters, notice, operators, out, phone, prompts, queue, signin, ticket, walkin
 from web.routes import Route, get, post
 from web.uploads import Limits
 
@@ -35,6 +35,10 @@ ROUTES: list[Route] = [
     post("/console/phone/prompts/withdraw", prompts.withdraw, SETTINGS),
     get("/console/phone/sound/{lang}/{key}", prompts.sound, SETTINGS),
     get("/console/phone/calls", phone.calls, session(Permission.CALLS)),
+    get("/console/phone/operators", operators.show, session(Permission.CALLS)),
+    post("/console/phone/operators", operators.change, session(Permission.CALLS)),
+    post("/console/phone/operators/listen", operators.listen, session(Permission.LISTEN)),
+    post("/console/phone/operators/whisper", operators.whisper, session(Permission.WHISPER)),
     get("/console/phone/notice", notice.show, session(Permission.NOTICES)),
     post("/console/phone/notice", notice.announce, session(Permission.NOTICES)),
     post("/console/phone/mended", notice.mended, session(Permission.NOTICES)),

@@ -1,0 +1,79 @@
+"""An operator's place at the telephone: on duty, pause and its reason, who is ringing; leads listen and whisper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from aiohttp import web
+
+from web import forms
+from web.console.phone import telephone
+from web.forms import Bad, Choice
+from web.visit import Visit
+
+REASONS = ("rest", "meal", "prayer", "meeting", "other")
+PAGE = "/console/phone/operators"
+AGAIN = "5"  # seconds after which the page of one who is on duty looks anew
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What the operator does now."""
+
+    do: Annotated[str, Choice(("on", "pause", "off"))]
+    reason: Annotated[str, Choice(REASONS)] = "other"
+
+
+async def show(visit: Visit) -> web.StreamResponse:
+    """One's own duty, who rings, colleagues and queues."""
+    panel, login = telephone(visit), visit.actor.login
+    desk = panel.operators
+    mine = next((one for one in desk.duties() if one.login == login), None)
+    page = visit.page(
+        "console/operators.html",
+        mine=mine, ringing=desk.pop_up(login), colleagues=[one for one in desk.duties() if one.login != login],
+        waiting=desk.waiting(), reasons=REASONS, names=_names(visit),
+        talks=lambda one: desk.pop_up(one) is not None, nothing="none" in visit.request.query,
+    )  # fmt: skip
+    if mine is not None and mine.duty != "off":
+        page.headers["Refresh"] = AGAIN
+    return page
+
+
+async def change(visit: Visit) -> web.StreamResponse:
+    """On duty, into a pause, off duty. A talk goes on to its end first."""
+    read = forms.read(Changed, visit.form)
+    if isinstance(read, Bad):
+        raise web.HTTPUnprocessableEntity
+    desk, login = telephone(visit).operators, visit.actor.login
+    if read.do == "on":
+        desk.come(login)
+    elif read.do == "pause":
+        desk.pause(login, read.reason)
+    else:
+        desk.go(login)
+    raise web.HTTPSeeOther(PAGE)
+
+
+async def listen(visit: Visit) -> web.StreamResponse:
+    """Have one's own telephone rung and hear a colleague's talk."""
+    return await _listen(visit, whisper=False)
+
+
+async def whisper(visit: Visit) -> web.StreamResponse:
+    """The same, and be heard by the colleague alone."""
+    return await _listen(visit, whisper=True)
+
+
+async def _listen(visit: Visit, whisper: bool) -> web.StreamResponse:
+    done = telephone(visit).operators.listen(visit.actor.login, visit.form.get("operator"), whisper)
+    raise web.HTTPSeeOther(PAGE if done else f"{PAGE}?none=1")
+
+
+def _names(visit: Visit) -> dict[str, str]:
+    """Names of those who answer, in the page's language."""
+    staff: Any = visit.parts.config.staff
+    return {
+        login: member.name.get(visit.lang) or next(iter(member.name.values()), login) for login, member in staff.items()
+    }
