@@ -35,6 +35,7 @@ class Unit:
     hours: Names = field(default_factory=dict)  #: as shown; the calendar counts
     room: Names = field(default_factory=dict)
     duties: Names = field(default_factory=dict)
+    signature: Names = field(default_factory=dict)  #: last lines of its letters
     successor: Slug | None = None  #: for a closed unit: who takes its queue
     public: bool = True  #: shown in the directory and offered on the form
 

@@ -199,6 +199,7 @@ class Sent:
     ref: str | None = None
     cost: int | None = None  #: rial
     found: bool = False  #: it was looked up, not sent again
+    why: str = ""  #: a word about it: maybe_twice
     parts: int | None = None  #: messages on the air, where it comes in parts
     line: str | None = None  #: `channel:line` it went by, where spending is counted by line
     auto: bool = False  #: a receipt or state, written by nobody

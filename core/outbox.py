@@ -126,7 +126,7 @@ def _settle(s: Connection, row: RowMapping, stage: Stage, outcome: Outcome, now:
     values: dict[str, Any] = {
         "state": after,
         "worker": None,
-        "why": "" if isinstance(outcome, Sent) else _word(outcome.why),
+        "why": _word(outcome.why),
     }
     if isinstance(outcome, Sent):
         ref = None if outcome.ref is None else clean(outcome.ref)

@@ -188,6 +188,7 @@ def _gear(
         extra={
             "where": config.documents["lines.toml"].at(name),
             "units": {unit.slug: config.units.address(unit.slug) for unit in config.units},
+            "signatures": {unit.slug: dict(unit.signature) for unit in config.units if unit.signature},
             "read": read,
             "read_file": read,
             "is_full": is_full,

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import random
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,12 +20,13 @@ from config.shape import read as read_settings
 from core.channels import Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
 from core.errors import Busy
 from core.model import Scan
-from gateway.mail import receive, send, smtp
+from gateway.mail import dkim, receive, send, smtp
 from gateway.mail.address import Keys, new_keys
 from gateway.mail.letter import Letter, Space
 from gateway.mail.pool import Pool
 from gateway.mail.relay import Relay
 from gateway.mail.replies import DISK_LOW, FAULT, QUEUE_FULL
+from gateway.mail.send import Ready, Style, ready, weighed
 from gateway.mail.scan import Scanner
 from gateway.mail.settings import LineSettings, doubles, faults
 from gateway.mail.taking import Taker
@@ -59,6 +61,11 @@ class MailChannel:
         self._relays = {name: Relay(line) for name, line in lines.items()}
         self._pool = Pool(max((line.workers for line in lines.values()), default=1))
         self._ours = tuple(gear.say("mail.above", lang) for lang in LANGS)
+        self._signers = {
+            name: dkim.read(line.dkim_key, line.domain, line.dkim_selector)
+            for name, line in lines.items()
+            if line.dkim_key
+        }
         self._listeners: dict[str, Any] = {}
         self._watches: dict[str, Watch] = {}
         self._big = Space(BIG)
@@ -201,13 +208,22 @@ class MailChannel:
             await self._noted(box, "again", b"1")
         try:
             files, row = await self._files(message, self._lines[name])
-            ready = send.ready(row, self._lines[name], self._keys, self._gear.say, int(slots["at"]), self._units, files)
+            letter = await self._ready(name, row, int(slots["at"]), files)
         except ValueError as error:
             log.warning("a letter cannot be written", extra={"outbox": message.id, "kind": type(error).__name__})
             return Refused("cannot be written as a letter")
-        outcome = await self._relays[name].send(ready.sender, ready.to, ready.data, ready.message_id)
+        outcome = await self._relays[name].send(letter.sender, letter.to, letter.data, letter.message_id)
         log.info("letter handed to relay", extra={"outbox": message.id, "outcome": type(outcome).__name__})
-        return outcome
+        return weighed(outcome, message, random.random())
+
+    async def _ready(self, name: str, row: Outbound, at: int, files: list[tuple[str, str, bytes]]) -> Ready:
+        """The letter, signed where the line has a key; a big one is made in a thread, so that calls are not held up."""
+        signatures: Mapping[str, Mapping[str, str]] = self._gear.extra.get("signatures") or {}
+        style = Style(self._keys, self._gear.say, self._units, signatures, self._signers.get(name))
+        if files:
+            return await asyncio.to_thread(ready, row, self._lines[name], style, at, files)
+        return ready(row, self._lines[name], style, at, files)
+
 
     async def _noted(self, box: str, slot: str, data: bytes) -> Mapping[str, bytes]:
         """What is noted of a row, with `slot` added unless it is there: the date must stay when it is sent again."""

@@ -129,8 +129,10 @@ async def _hand_over(client: aiosmtplib.SMTP, sender: str, to: str, letter: byte
     try:
         options = [f"SIZE={len(letter)}"] if client.supports_extension("size") else []
         coding = "utf-8" if utf8 else "ascii"
-        await client.mail(sender, options=[*options, *(["SMTPUTF8"] if utf8 else [])], encoding=coding)
-        await client.rcpt(to, encoding=coding)
+        reports = client.supports_extension("dsn") and bool(sender)  # RFC 3461; without a sender nobody would get them
+        options += [*(["SMTPUTF8"] if utf8 else []), *(["RET=HDRS"] if reports else [])]
+        await client.mail(sender, options=options, encoding=coding)
+        await client.rcpt(to, options=["NOTIFY=FAILURE,DELAY"] if reports else [], encoding=coding)
         go = await client.execute_command(b"DATA")
     except aiosmtplib.SMTPRecipientRefused as error:
         await _reset(client)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core import codes
-from core.channels import Outbound, Purpose, Say
+from core.channels import Outbound, Outcome, Purpose, Say, Sent, TryLater
 from core.text import clean
-from gateway.mail import address, write
+from gateway.mail import address, dkim, write
 from gateway.mail.address import Keys
 from gateway.mail.settings import LineSettings
 
 REFERENCES = 20  # of the thread that are named
+WAITS = (60, 300, 900, 3600, 14_400)  # seconds after the 1st, 2nd, … try, ± 20 %; the last one repeats for three days
 AUTOMATIC = {
     Purpose.RECEIPT: "auto-replied",
     Purpose.STATE: "auto-replied",
@@ -33,19 +34,23 @@ class Ready:
     message_id: str
 
 
-def ready(
-    row: Outbound,
-    line: LineSettings,
-    keys: Keys,
-    say: Say,
-    at: int,
-    units: Mapping[str, str],
-    files: Sequence[Any] = (),
-) -> Ready:
-    """`at` is the letter's date in ms UTC; `units` slug → address; `files` (name, type, content).
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What all letters of a line are written with. `units`: slug → address; `signatures`: slug → language → words."""
+
+    keys: Keys
+    say: Say
+    units: Mapping[str, str] = field(default_factory=dict)
+    signatures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    signer: dkim.Key | None = None
+
+
+def ready(row: Outbound, line: LineSettings, style: Style, at: int, files: Sequence[Any] = ()) -> Ready:
+    """`at` is the letter's date in ms UTC; `files` (name, type, content).
 
     Raises ValueError for an address or name that cannot stand in a header.
     """
+    keys, say = style.keys, style.say
     number = row.epoch << 36 | row.id
     message_id = address.message_id(keys, number, line.domain)
     automatic = AUTOMATIC.get(row.purpose, "")
@@ -56,12 +61,12 @@ def ready(
     bounce = address.mint(keys, address.Purpose.BOUNCE, number, delimiter=line.delimiter)
     draft = write.Draft(
         from_name=one_line(str(row.facts.get("unit") or "")),
-        from_address=_whole(str(row.facts.get("unit_email") or units.get(unit) or "postmaster"), line),
+        from_address=_whole(str(row.facts.get("unit_email") or style.units.get(unit) or "postmaster"), line),
         to=row.to,
         subject=subject(row, say),
         message_id=message_id,
         at=at // 1000,
-        lines=lines(row, say),
+        lines=[*lines(row, say), *signature(style.signatures.get(unit, {}), row.lang)],
         lang=row.lang,
         seed=message_id[1:14],
         reply_to=f"{token}@{line.domain}",
@@ -72,7 +77,26 @@ def ready(
         files=files,
     )
     sender = "" if automatic else f"{bounce}@{line.domain}"
-    return Ready(sender, row.to, write.letter(draft), message_id)
+    data = write.letter(draft)
+    return Ready(
+        sender, row.to, dkim.sign(data, style.signer, at // 1000) if style.signer is not None else data, message_id
+    )
+
+
+def weighed(outcome: Outcome, row: Outbound, chance: float) -> Outcome:
+    """What came of a try, with the wait till the next, and the mark of a letter that may have arrived twice."""
+    if isinstance(outcome, TryLater) and outcome.after is None:
+        step = WAITS[min(max(row.attempt, 1), len(WAITS)) - 1]
+        return replace(outcome, after=step * (0.8 + 0.4 * chance))
+    if isinstance(outcome, Sent) and row.in_doubt:
+        return replace(outcome, why="maybe_twice")
+    return outcome
+
+
+def signature(words: Mapping[str, str], lang: str) -> list[str]:
+    """The unit's own last lines, set off as mail programs know it."""
+    said = words.get(lang) or next(iter(words.values()), "")
+    return ["", "-- ", *clean(said).strip().split("\n")] if said.strip() else []
 
 
 def _whole(local: str, line: LineSettings) -> str:

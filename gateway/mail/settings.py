@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from config.faults import Fault
 from config.positions import Where
 from config.shape import Bad, Range
+from gateway.mail import dkim
 
 
 def network(value: Any) -> None:
@@ -61,6 +62,8 @@ class LineSettings:
     relay_tls: Literal["none", "starttls", "tls"] = "none"
     relay_user: str = ""
     relay_password_file: str = ""
+    dkim_key: str = ""  #: PEM file of an RSA key: letters are signed (RFC 6376), with `dkim_selector`
+    dkim_selector: str = ""  #: the public half lies at `selector._domainkey.domain`
     certificate: str = ""  #: PEM file with chain; with `key` it offers STARTTLS, read again when it changes
     key: str = ""
     authserv_id: str = ""  #: whose Authentication-Results count; empty = nobody judges
@@ -100,6 +103,13 @@ def faults(line: LineSettings, where: Where) -> list[Fault]:
         fault("socket", 'only a line of kind = "lmtp" listens on a UNIX socket')
     if line.key and not line.certificate:
         fault("key", "give the certificate too")
+    if bool(line.dkim_key) is not bool(line.dkim_selector):
+        fault("dkim_key", "dkim_key and dkim_selector go together")
+    elif line.dkim_key:
+        try:
+            dkim.read(line.dkim_key, line.domain, line.dkim_selector)
+        except (OSError, ValueError) as error:
+            fault("dkim_key", str(error))
     if line.imap is not None and line.imap.tls == "none" and not _loopback(line.imap.host):
         fault("imap", f'tls = "none" would send the password in clear to {line.imap.host}')
     return found

@@ -72,6 +72,7 @@ class Mailbox:
     target: tuple[str, int] | None = None
     behave: dict[str, str] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)  #: what came on the wire, the newest hundred
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
@@ -118,6 +119,7 @@ class Mailbox:
             return "554 5.7.1 Not wanted"
         content = envelope.content
         assert isinstance(content, bytes)
+        self.raw = [*self.raw[-99:], content]
         for address in envelope.rcpt_tos:
             self._add(incoming(content, address, (envelope.mail_from or "").strip("<>")))
         if "drop" in ways:

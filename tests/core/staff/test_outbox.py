@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core import cipher, claims, ids, outbox, schema
+from core import cipher, claims, ids, lapses, outbox, schema
 from core.channels import DeliveryState, Refused, Sent, TryLater, Unknown
 from core.errors import WrongState
 from core.model import Purpose
@@ -328,3 +328,14 @@ async def test_finished_rows_cost_a_claim_nothing(world: World):
     for plan in await world.store.write(plans):
         assert "ix_outbox_due" in plan or "ix_outbox_order" in plan
         assert "ix_outbox_ref" not in plan
+
+
+async def test_an_answer_given_up_after_its_time_opens_its_ticket_again(world: World):
+    number = await world.plant(contacts=[mail("sara@example.ir")], state="answered", channel="mail")
+    row = await world.put(number, channel="mail", purpose=Purpose.ANSWER)
+    world.clock.advance(73 * 3600)
+    assert await world.store.write(outbox.claim, "mail", 10, world.clock.now(), "w") == []
+    assert (await world.row(schema.outbox, row))["why"] == "too_late"
+    assert (await world.row(schema.ticket, number))["tags"] == ["undelivered"]
+    assert await lapses.fire(world.store) == 1
+    assert (await world.row(schema.ticket, number))["state"] == "open"
