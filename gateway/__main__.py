@@ -50,6 +50,7 @@ def _demo(commands: Any) -> None:
         ("sip", 5060, "phone line (UDP)"),
         ("smtp", 2525, "letters in"),
         ("sms", 8443, "made-up Kavenegar (TLS)"),
+        ("smpp", 2775, "made-up message centre (SMPP)"),
         ("world", 8081, "handset and mailbox pages"),
     ):
         parser.add_argument(f"--{name}", type=int, default=port, help=f"{what}: port (default {port}, 0 = any free)")

@@ -29,7 +29,8 @@ PATIENCE = 5.0  # seconds a port may still be held by a process that is ending
 TOKEN_MAY = ("tickets.read", "tickets.write", "contents")
 READY = 20.0  # seconds the made-up world may take to start
 TCP, UDP = socket.SOCK_STREAM, socket.SOCK_DGRAM
-PORTS = {"web": TCP, "sip": UDP, "smtp": TCP, "sms": TCP, "world": TCP}
+SMPP_NUMBER = "30005678"  # the demo's second short code, served by the made-up message centre
+PORTS = {"web": TCP, "sip": UDP, "smtp": TCP, "sms": TCP, "smpp": TCP, "world": TCP}
 
 
 class PortTaken(Exception):
@@ -59,6 +60,7 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[M
     ports = await _ports(options)
     secret = _kept(folder / "hook.secret", lambda: secrets.token_hex(32))
     key = _kept(folder / "kavenegar.key", lambda: secrets.token_hex(16))
+    _kept(folder / "smpp.password", lambda: "secret")
     site = wiring.site(None)
     world = await _world(folder / "world", ports, key, _short_code(site), parts)
     site = _on_loopback(site, options, ports, world, secret, folder)
@@ -101,7 +103,7 @@ async def _world(
     """Start it as a child that ends with us; returns what it says when it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
     words = ["--dir", str(folder), "--sms", str(ports["sms"]), "--world", str(ports["world"]), "--key", key]
-    words += ["--short-code", short_code, "--with-parent"]
+    words += ["--smpp", str(ports["smpp"]), "--smpp-number", SMPP_NUMBER, "--short-code", short_code, "--with-parent"]
     root = Path(__file__).resolve().parent.parent
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.worlds", *words, cwd=root, stdout=asyncio.subprocess.PIPE, start_new_session=True
@@ -156,6 +158,14 @@ def _on_loopback(
             "ca_file": world["ca"],
             "key_file": str(folder / "kavenegar.key"),
         },
+        "sms.line.smpp": {"number": SMPP_NUMBER, "providers": ["smpp"], "poll_s": 0.0},
+        "sms.provider.smpp": {
+            "kind": "smpp",
+            "host": "127.0.0.1",
+            "port": ports["smpp"],
+            "system_id": "pasokh",
+            "password_file": str(folder / "smpp.password"),
+        },
         "mail.line.main": {
             "bind": "127.0.0.1",
             "port": ports["smtp"],
@@ -194,6 +204,7 @@ async def _told(
         "sip": f"sip:{_line_number(site)}@127.0.0.1:{ports['sip']}",
         "smtp": f"127.0.0.1:{ports['smtp']}",
         "sms": f"https://{world['kavenegar']}",
+        "smpp": {"host": world["smpp"], "shortcode": SMPP_NUMBER},
         "handset": world["handset"],
         "mailbox": world["mailbox"],
         "accounts": await _accounts(site, system, folder),
@@ -238,7 +249,7 @@ Pasokh is running on this machine only.
   phone      {told["sip"]}     (or: .venv/bin/pasokh call {told["sip"]} --help)
   mail to    {first["email"]}   at {told["smtp"]}, or from the mailbox page
   mailbox    {told["mailbox"]}
-  handset    {told["handset"]}   (text to {first["shortcode"]})
+  handset    {told["handset"]}   (text to {first["shortcode"]}, or by SMPP to {told["smpp"]["shortcode"]})
   API        {told["web"]}/openapi.json
 
   staff      name           password

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core import phones
 from core.channels import (
@@ -87,7 +87,7 @@ class Outgoing:
             return outcome
         self._spending.sent(name, outcome.parts or 1)
         auto = message.purpose in hours.AUTO
-        return Sent(outcome.ref, outcome.cost, outcome.found, outcome.parts, f"sms:{name}", auto)
+        return replace(outcome, line=f"sms:{name}", auto=auto)
 
     # ---- what holds a text back
 
@@ -208,7 +208,7 @@ def _templated(way: Way, line: LineSettings, message: Outbound) -> bool:
 
 def _sent(way: Way, accepted: Accepted, text: Text, found: bool = False) -> Sent:
     taken = max(accepted.parts, parts.measure(text.text).parts)
-    return Sent(f"{way.provider.name}:{accepted.ref}", accepted.cost, found, taken)
+    return Sent(f"{way.provider.name}:{accepted.ref}", accepted.cost, found, parts=taken)
 
 
 def _result(refused: Sequence[base.ProviderError]) -> Outcome:

@@ -1,4 +1,4 @@
-"""The whole made-up outside world as one process: Kavenegar over TLS, the handset page and the mailbox page.
+"""The whole made-up outside world as one process: Kavenegar over TLS, a message centre, handset and mailbox pages.
 
 Prints one JSON line with its ports when it is ready and ends with the process that started it.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway import loop
 from tests.worlds import kavenegar
 from tests.worlds.handset import Handset
 from tests.worlds.mail import Mailbox
@@ -27,6 +28,11 @@ async def run(options: argparse.Namespace) -> None:
     network = kavenegar.Network(folder / "sms", options.key)
     mailbox = Mailbox(folder / "mail", None)
     context, authority = kavenegar.certificate(folder)
+    reactor = loop.guest(asyncio.get_running_loop())
+    from tests.worlds import smsc
+
+    centre = smsc.Smsc(network, folder / "sms", smsc.Ways(numbers=(options.smpp_number,)))
+    smpp = smsc.listen(reactor, centre, options.smpp)
     runners = []
     ports = []
     for app, port, tls in (
@@ -40,12 +46,16 @@ async def run(options: argparse.Namespace) -> None:
         runners.append(runner)
         ports.append(runner.addresses[0][1])
     smtp = await mailbox.start_smtp("127.0.0.1", options.smtp)
-    print(json.dumps(_ready(ports, authority, smtp)), flush=True)
+    ready = {**_ready(ports, authority, smtp), "smpp": f"127.0.0.1:{smpp.getHost().port}"}
+    print(json.dumps(ready), flush=True)
     await _told()
+    smpp.stopListening()
+    centre.close()
     for runner in runners:
         await runner.cleanup()
     await mailbox.stop()
     await network.close()
+    loop.stop_guest()
 
 
 def _ready(ports: list[int], authority: Path, smtp: int) -> dict[str, object]:
@@ -86,6 +96,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dir", type=Path, required=True, help="folder that remembers texts and letters")
     parser.add_argument("--sms", type=int, default=8443, help="TLS port of the made-up Kavenegar, 0 = any free one")
+    parser.add_argument("--smpp", type=int, default=2775, help="SMPP port of the message centre, 0 = any free one")
+    parser.add_argument("--smpp-number", default="30005678", help="short code whose texts go by SMPP")
     parser.add_argument("--world", type=int, default=8081, help="port of the pages, 0 = any free one")
     parser.add_argument("--smtp", type=int, default=0, help="port that takes our outgoing mail, 0 = any free one")
     parser.add_argument("--key", default="made-up-key", help="API key of the made-up Kavenegar")
