@@ -216,6 +216,21 @@ async def test_a_full_disk_is_told_in_words(tmp_path):
     assert any("صندوقِ پیام پُر است" in words for words in leg.heard)
 
 
+async def test_a_full_mailbox_heals_alone_while_answers_go_on(tmp_path):
+    door, free = MemoryDoor(), [False]
+    door.answer = answer()
+    home = house(door, tmp_path, room=lambda: free[0])
+    first = MadeUpLeg(COMPLAIN[:2])
+    await call(first, home)
+    assert door.taken == [] and first.spoken == []
+    state = MadeUpLeg([*FOLLOW, BYE], asserted=False)
+    await call(state, home)
+    assert any("پاسخ داده است" in said for said in state.heard)
+    free[0] = True
+    await call(MadeUpLeg(COMPLAIN), home)
+    assert len(door.taken) == 1
+
+
 async def test_the_answer_is_read_out_with_code_and_pin(tmp_path):
     door, leg = MemoryDoor(), MadeUpLeg([*FOLLOW, BYE], asserted=False)
     door.answer = answer()

@@ -252,6 +252,24 @@ class Halfway:
         return getattr(self.file, name)
 
 
+def test_a_disk_that_fills_while_one_speaks_keeps_what_was_said_and_heals_alone(world, tmp_path):
+    path = tmp_path / "a.wav"
+    world.obey(Record(1, str(path), 180, 5, "#"))
+    speak(world, 0, 110)
+    world.spool._least_free = 1.1  # nearly full all at once
+    speak(world, 110, 170)
+    [ended] = [event for event in world.events if isinstance(event, Recorded)]
+    assert (ended.why, recover(path)) == ("disk", ended.seconds)
+    assert ended.seconds >= 2
+    assert len(world.sounds()) == 170  # the call goes on
+    world.spool._least_free = 0.0
+    world.obey(Record(1, str(tmp_path / "b.wav"), 180, 5, "#"))
+    speak(world, 170, 270)
+    world.obey(EndRecord(1))
+    world.tick()
+    assert world.events[-1] == Recorded(1, "stopped", 2.0, str(tmp_path / "b.wav"))
+
+
 def test_a_disk_under_the_least_share_takes_no_recording(tmp_path):
     told = []
     spool = Spool(told.append, least_free=1.0)
