@@ -11,6 +11,7 @@ import re
 import select
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -24,6 +25,7 @@ from gateway.mail.settings import Mailbox
 
 TIMEOUT = 60.0  # seconds a server may take for anything
 TICK = 1.0  # seconds between looks whether to stop
+HUNG_UP = 5  # polls in a row that come back at once with nothing: TLS alone makes one or two
 AT_ONCE = 200  # letters whose sizes are asked for in one command
 KEYWORD = "PasokhTaken"  # on letters that are tickets, where they cannot be moved
 SIZE = re.compile(rb"UID (\d+)\b.*?RFC822\.SIZE (\d+)|RFC822\.SIZE (\d+).*?UID (\d+)", re.DOTALL)
@@ -48,6 +50,7 @@ class Session:
 
     def __init__(self, settings: Mailbox) -> None:
         self._settings = settings
+        self._quick, self._polled = 0, 0.0  #: polls in a row that came back at once, and when the last one did
         self._box = _connect(settings)
         try:
             with _refusals():
@@ -125,14 +128,22 @@ class Session:
                 self._tick(min(TICK, left))
                 left -= TICK
             return
-        left, idle = self._settings.idle_s, self._box.idle
+        idle, ends = self._box.idle, time.monotonic() + self._settings.idle_s
         with _refusals():
             idle.start()
             try:
-                while left > 0 and not stop() and not idle.poll(min(TICK, left)):
-                    left -= TICK
+                while time.monotonic() < ends and not stop() and not idle.poll(TICK):
+                    self._still_there()
             finally:
                 idle.stop()
+
+    def _still_there(self) -> None:
+        """A server that hung up is readable and says nothing, which imap-tools takes for a quiet one."""
+        now = time.monotonic()
+        self._quick = self._quick + 1 if now - self._polled < TICK / 2 else 0
+        self._polled = now
+        if self._quick > HUNG_UP:
+            raise EOFError("hung up")
 
     def _tick(self, seconds: float) -> None:
         """Sleep, but wake when the server hangs up."""

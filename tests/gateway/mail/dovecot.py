@@ -7,6 +7,7 @@ import imaplib
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -104,7 +105,8 @@ class Dovecot:
         words = [program, "-F", "-c", str(self.home / "dovecot.conf")]
         if os.geteuid() == 0:
             words = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", *words]
-        self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(words, stdout=quiet, stderr=quiet, start_new_session=True)
         ends = time.monotonic() + 10
         while True:
             try:
@@ -116,7 +118,7 @@ class Dovecot:
 
     def stop(self) -> None:
         if self._process is not None:
-            self._process.terminate()
+            os.killpg(self._process.pid, signal.SIGKILL)  # told politely, it lets open sessions be for ten seconds
             self._process.wait(10)
             self._process = None
 

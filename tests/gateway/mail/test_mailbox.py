@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import json
 import os
@@ -20,7 +21,7 @@ from core.channels import Gear, HintKind, Trust
 from core.errors import Busy
 from gateway.mail import address
 from gateway.mail.channel import make
-from gateway.mail.imap import Mark, _mark_by, _quoted
+from gateway.mail.imap import Mark, Session, Unfit, _mark_by, _quoted
 from gateway.mail.settings import LineSettings, Mailbox
 from tests.gateway.mail import dovecot
 from tests.gateway.mail.conftest import UNITS, say
@@ -192,8 +193,6 @@ async def test_tokens_and_the_servers_judgement_count(watch, door, server):
 
 
 async def test_a_letter_that_cannot_be_marked_is_not_taken_again(watch, door, server, monkeypatch):
-    from gateway.mail.imap import Session, Unfit
-
     tried = []
 
     def refused(self, uid):
@@ -218,6 +217,40 @@ async def test_out_of_reach_for_too_long_is_an_alarm_and_it_comes_back_by_itself
     server.put(letter(1))
     await until(lambda: len(door.taken) == 1, 30)
     assert channel.health() == "up"
+
+
+async def test_starttls_is_used_and_an_unknown_certificate_is_not_spoken_to(watch, door, server, caplog):
+    server.put(letter(1))
+    await watch(imap={"port": server.plain, "tls": "starttls"})
+    await until(lambda: len(server.flags("Processed")) == 1)
+    await watch(imap={"ca_file": ""})
+    await until(lambda: "SSLCertVerificationError" in str([vars(r).get("kind") for r in caplog.records]))
+    assert len(door.taken) == 1
+
+
+async def test_an_access_token_is_shown_as_xoauth2(tmp_path):
+    heard = []
+
+    async def provider(reader, writer) -> None:
+        writer.write(b"* OK ready\r\n")
+        while line := await reader.readline():
+            tag, verb, *_ = line.split()
+            if verb == b"AUTHENTICATE":
+                writer.write(b"+ \r\n")
+                heard.append((line.split()[2], base64.b64decode(await reader.readline())))
+                writer.write(tag + b" NO expired\r\n")
+            else:
+                writer.write(b"* CAPABILITY IMAP4rev1 AUTH=XOAUTH2\r\n" if verb == b"CAPABILITY" else b"* BYE\r\n")
+                writer.write(tag + b" OK done\r\n")
+        writer.close()
+
+    (tmp_path / "token").write_text("made.up.token\n")
+    async with await asyncio.start_server(provider, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        box = Mailbox("127.0.0.1", "water", str(tmp_path / "token"), YESTERDAY, port=port, tls="none", login="xoauth2")
+        with pytest.raises(Unfit, match="expired"):
+            await asyncio.to_thread(Session, box)
+    assert heard == [(b"XOAUTH2", b"user=water\x01auth=Bearer made.up.token\x01\x01")]
 
 
 async def test_a_wrong_password_stops_nothing_else(watch, server, tmp_path, caplog):

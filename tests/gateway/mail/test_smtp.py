@@ -275,6 +275,19 @@ def test_whatever_comes_each_letter_has_one_verdict_and_nothing_follows_a_close(
     assert all(not isinstance(e, Ended) or e.envelope.recipients for e in events)
 
 
+PLAIN = [word for word in WORDS if word != b"STARTTLS\r\n"]  # of which the split matters, and must
+
+
+@given(st.lists(st.sampled_from(PLAIN), max_size=30), st.sampled_from(["smtp", "lmtp"]), st.randoms())
+@settings(max_examples=300, deadline=None)
+def test_whatever_comes_any_split_gives_the_same_events(words, dialect, dice):
+    data = BEGIN.replace(b"EHLO", b"LHLO" if dialect == "lmtp" else b"EHLO") + b"".join(words)
+    given = {"dialect": dialect, "limits": Limits(size=3000, patience=3000, errors=6, mails=4)}
+    cuts = sorted(dice.sample(range(len(data)), min(12, len(data))))
+    pieces = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    assert play(session(**given), pieces) == play(session(**given), [data])
+
+
 def test_time_out_and_stop_say_goodbye():
     s = session()
     assert said(s.time_out()) == ["421 4.4.2"]
