@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
 from core import phones
 from core.channels import DeliveryState, RawRequest
-from sms.providers import base
+from sms.providers import base, wire
 from sms.providers.base import Accepted, Arrival, Caps, Credit, Doubt, Outcome, ProviderError, Rejected, Report, Text
-from sms.providers.kavenegar_client import Client, Line, under
+from sms.providers.kavenegar_client import Client
 from sms.settings import ProviderSettings
-
-DEADLINE = 20.0  # seconds a whole call may take; the client's own time-outs are per read
-CUT = 5.0  # seconds a cut call may still take to come back
 
 #: return code → error; what is not listed is Ambiguous (402 and 5xx among them)
 CODES: Mapping[int, Callable[[int], ProviderError]] = {
@@ -57,7 +53,7 @@ class Kavenegar(base.Plain):
 
     def __init__(self, name: str, settings: ProviderSettings) -> None:
         self.name = name
-        self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix=f"sms-{name}")
+        self._calls = wire.Calls(name, settings.workers)
         self._settings = settings
         self._made: Client | None = None
 
@@ -79,7 +75,7 @@ class Kavenegar(base.Plain):
     async def stop(self, drain: float) -> None:
         if self._made is not None:
             self._made.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._calls.stop()
 
     # ---- out
 
@@ -197,23 +193,10 @@ class Kavenegar(base.Plain):
     # ---- the wire
 
     async def _ask(self, scope: str, method: str, form: dict[str, Any]) -> Any:
-        line = Line()
-        call = asyncio.get_running_loop().run_in_executor(self._pool, self._call, line, scope, method, form)
-        done, _ = await asyncio.wait({call}, timeout=DEADLINE)
-        if not done:
-            line.cut()
-            await asyncio.wait({call}, timeout=CUT)
-        if line.cut_off:
-            call.add_done_callback(lambda f: f.cancelled() or f.exception())
-            raise base.Ambiguous("no whole answer in time")
-        status, entries = call.result()
+        status, entries = await self._calls.run(self._client.ask, scope, method, form)
         if status != 200:
             raise _error(status)
         return entries
-
-    def _call(self, line: Line, scope: str, method: str, form: dict[str, Any]) -> tuple[int, Any]:
-        under(line)
-        return self._client.ask(scope, method, form)
 
 
 def _error(status: int) -> ProviderError:

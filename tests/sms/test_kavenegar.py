@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 
 from core.channels import DeliveryState, RawRequest
-from sms.providers import base, kavenegar
+from sms.providers import base, wire
 from sms.providers.base import Accepted, Arrival, Doubt, Rejected, Report, Text
 from sms.providers.kavenegar import Kavenegar
 from sms.settings import ProviderSettings
@@ -115,13 +115,13 @@ async def test_no_credit_left_is_told(network, provider):
 
 @pytest.mark.parametrize("fault", ["hang", "drip_headers", "drip_body"])
 async def test_no_server_holds_a_call_longer_than_its_deadline(network, provider, monkeypatch, fault):
-    monkeypatch.setattr(kavenegar, "DEADLINE", 0.8)
+    monkeypatch.setattr(wire, "DEADLINE", 0.8)
     network.faults["sendarray"] = [fault]
     loop = asyncio.get_running_loop()
     began = loop.time()
     (outcome,) = await provider.send([text(1)])
     assert isinstance(outcome, Doubt)
-    assert loop.time() - began < kavenegar.DEADLINE + kavenegar.CUT
+    assert loop.time() - began < wire.DEADLINE + wire.CUT
     assert isinstance((await provider.send([text(1)]))[0], Accepted)
 
 

@@ -187,7 +187,7 @@ async def test_opting_out_stops_notices_and_neither_states_nor_answers(tmp_path:
 
 async def spend(made: House, parts: int, auto: bool = False) -> None:
     """As results of sends do it."""
-    sent = Sent("r", 1200 * parts, False, parts, "sms:main", auto)
+    sent = Sent("r", 1200 * parts, parts=parts, line="sms:main", auto=auto)
     from core import spending
 
     await made.store.write(spending.count, [sent], made.clock.now())
