@@ -89,7 +89,7 @@ class SipLine:
         for binding in self._settings.bindings():
             try:
                 self._ports[binding.transport] = self._listen(binding)
-            except CannotListenError as fault:
+            except (CannotListenError, OSError) as fault:
                 where = f"{binding.transport.upper()} {binding.host}:{binding.port}"
                 raise OSError(f"phone.line.{self.name}.bind: cannot listen on {where}: {fault}") from fault
         self._look_after()
@@ -191,14 +191,21 @@ class SipLine:
         transport, host, port = binding
         if transport == "udp":
             self._udp = _Udp(self)
-            listening = self._reactor.listenUDP(port, self._udp, interface=host, maxPacketSize=sip.MAX_BYTES + 1)
-            listening.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-            return listening
+            return self._datagrams(host, port, self._udp)
         factory = Listening(self, transport, self._refused)
         if transport == "tcp":
             return self._reactor.listenTCP(port, factory, interface=host)
         shown = presented(self._settings.cert or "", self._settings.key or "")
         return self._reactor.listenSSL(port, factory, shown, interface=host)
+
+    def _datagrams(self, host: str, port: int, protocol: _Udp) -> Any:
+        """A socket of ours, since Twisted's own is left open when its port is taken."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as own:
+            own.setblocking(False)
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+            own.bind((host, port))
+            return self._reactor.adoptDatagramPort(own.fileno(), family, protocol, sip.MAX_BYTES + 1)
 
     def _refused(self, why: str) -> None:
         self.counts[why] += 1
