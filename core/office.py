@@ -35,6 +35,11 @@ class Office:
     def rights(self) -> Rights:
         return self.config.rights
 
+    @property
+    def calls_back(self) -> bool:
+        """Are answers told by calling (lines.toml `[phone.callback]`)?"""
+        return "callback" in self.config.lines.get("phone", {})
+
     def calendar(self, unit: str) -> Calendar:
         """The working days of a unit; so far the body's."""
         return self.config.calendar

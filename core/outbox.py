@@ -14,7 +14,7 @@ from core import events, ids, points, spending
 from core.channels import DeliveryState, Outcome, Refused, Sent, TryLater, Unknown
 from core.claims import Claimed, give_back, next_due, too_late
 from core.claims import claim as hand_out
-from core.model import KeptFile, Purpose, State
+from core.model import ContactKind, KeptFile, Purpose, State
 from core.schema import delivery, outbox, ticket
 from core.sending import (
     KEPT_REPORTS,
@@ -139,6 +139,10 @@ def _settle(s: Connection, row: RowMapping, stage: Stage, outcome: Outcome, now:
     else:
         values["done_at"] = now
     s.execute(sa.update(outbox).where(outbox.c.id == row["id"]).values(values))
+    if isinstance(outcome, TryLater) and outcome.tried:
+        _log(s, row, "tried", values["why"], now)
+    elif isinstance(outcome, Sent) and row["channel"] == "phone" and not outcome.found:
+        _log(s, row, "heard", "", now)
     return _tell(s, row, after, values, now)
 
 
@@ -191,6 +195,8 @@ def fall_back(s: Connection, row: int, now: int) -> int | None:
         outbox.c.ticket == lost["ticket"], outbox.c.message == lost["message"], outbox.c.purpose == lost["purpose"]
     )
     point = points.next_proven(s, lost["ticket"], set(s.execute(tried).scalars()))
+    if lost["channel"] == "phone" and lost["contact"] is not None:  # who did not hear it may still read it
+        point = points.Point(lost["contact"], ContactKind.PHONE, True)
     if point is None:
         return None
     number = put(
@@ -326,7 +332,7 @@ def _lock(s: Connection, row: int) -> RowMapping | None:
     return s.execute(sa.select(outbox).where(outbox.c.id == row).with_for_update()).mappings().first()
 
 
-def _log(s: Connection, row: RowMapping, after: Stage, why: str, now: int) -> None:
+def _log(s: Connection, row: RowMapping, after: str, why: str, now: int) -> None:
     if row["ticket"] is None:
         return
     data = {"state": after, "outbox": row["id"], "channel": row["channel"], "purpose": row["purpose"], "why": why}

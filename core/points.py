@@ -43,6 +43,11 @@ def next_proven(s: Connection, about: int, tried: set[int | None]) -> Point | No
     return next((point for point in of_ticket(s, about) if point.proven and point.contact not in tried), None)
 
 
+def to_call(s: Connection, about: int) -> Point | None:
+    """The number that is called with an answer: proven, never one that was only keyed."""
+    return next((point for point in of_ticket(s, about) if point.proven and point.kind == ContactKind.PHONE), None)
+
+
 def sealed(s: Connection, numbers: Iterable[int]) -> dict[int, bytes]:
     """Sealed values by contact id."""
     ask = sa.select(contact.c.id, contact.c.value).where(contact.c.id.in_(list(numbers)))

@@ -110,7 +110,7 @@ def _reply(s: Connection, office: Office, who: Actor, number: int, version: int 
     move(State(row["state"]), words.event)
     _second_person(s, who, row)
     now = office.clock.now()
-    way, point = _way(s, row, words.channel)
+    way, point = _way(s, row, words.channel, office.calls_back)
     if point is None and way in points.KIND_OF:
         way, marks = "web", [*marks, UNREACHED]
     before = {column: row[column] for column in _KEPT}
@@ -125,7 +125,7 @@ def _reply(s: Connection, office: Office, who: Actor, number: int, version: int 
     )  # fmt: skip
     _remember(s, who, number, words, sent, now)
     if point is not None:
-        _put(s, row, words, sent, seq, point, now + office.undo * 1000)
+        _put(s, row, words, sent, seq, way, point, now + office.undo * 1000)
     return sent
 
 
@@ -138,12 +138,14 @@ def _second_person(s: Connection, who: Actor, row: RowMapping) -> None:
         raise Guarded("same_person")
 
 
-def _way(s: Connection, row: RowMapping, wanted: str | None) -> tuple[str, points.Point | None]:
+def _way(s: Connection, row: RowMapping, wanted: str | None, calls: bool) -> tuple[str, points.Point | None]:
     """The channel an answer takes and the point it reaches; no point: it is read with the code (or told at the desk).
 
     A channel that was asked for and has nobody to reach is WrongInput; the citizen's own wish falls back.
     """
     channel = wanted or row["answer_by"]
+    if channel == "phone" and calls:
+        return channel, points.to_call(s, row["id"])
     kind = points.KIND_OF.get(channel)
     if kind is None:
         return channel, None
@@ -156,9 +158,11 @@ def _way(s: Connection, row: RowMapping, wanted: str | None) -> tuple[str, point
     return (point.channel if point else channel), point
 
 
-def _put(s: Connection, row: RowMapping, words: Words, sent: int, seq: int, point: points.Point, due_at: int) -> None:
+def _put(
+    s: Connection, row: RowMapping, words: Words, sent: int, seq: int, way: str, point: points.Point, due_at: int
+) -> None:
     outbox.put(
-        s, ticket=row["id"], seq=seq, message=sent, channel=point.channel, purpose=Purpose.ANSWER,
+        s, ticket=row["id"], seq=seq, message=sent, channel=way, purpose=Purpose.ANSWER,
         now=s.info["clock"].now(), due_at=due_at, contact=point.contact, lang=row["lang"],
         text=words.text if point.proven else "", key=None if point.proven else READY,
         files=words.files if point.proven else (),

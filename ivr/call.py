@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from core import phones
@@ -36,15 +37,34 @@ class _Stamped:
 
 
 class Call:
-    """Runs one leg to its end. `tree` is the menu the dialled number is for."""
+    """Runs one leg to its end. `tree` is the menu the dialled number is for; `known`: values chosen before it begins.
 
-    def __init__(self, leg: Leg, house: House, tree: str = "main") -> None:
+    `watch` is told of every step.
+    """
+
+    def __init__(
+        self,
+        leg: Leg,
+        house: House,
+        tree: str = "main",
+        known: Mapping[str, str] = MappingProxyType({}),
+        watch: Callable[[Walk], None] = lambda walk: None,
+    ) -> None:
         self.leg, self._house, self._counter = leg, house, Counter(house)
         is_open, holiday = house.hours(house.clock.now())
         told = house.notices.told() if house.notices is not None else {}
-        self.walk = Walk(tree, lang=house.lang, open=is_open, holiday=holiday, full=not house.room(), notice=told)
+        self.walk = Walk(
+            tree,
+            lang=known.get("lang") or house.lang,
+            open=is_open,
+            holiday=holiday,
+            full=not house.room(),
+            notice=told,
+            values=known,
+        )
         self._events: asyncio.Queue[steps.Event | _Stamped] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watch = watch
         self._owed = 0  # recordings and acts on their way to the door
         self._speaking: asyncio.Task[None] | None = None
         self._voices: set[asyncio.Task[None]] = set()  # it, and those it waits for
@@ -110,6 +130,7 @@ class Call:
         if isinstance(event, steps.Recorded) and not self._recorded(event):
             return
         self.walk, deeds = step(self._house.menus, self.walk, event)
+        self._watch(self.walk)
         self._do(deeds)
 
     def _recorded(self, event: steps.Recorded) -> bool:

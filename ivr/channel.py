@@ -28,6 +28,7 @@ from core.clock import SystemClock
 from core.errors import Busy, PasokhError
 from ivr import missed, spool
 from ivr.call import Call
+from ivr.callback import CallBacks, Watch
 from ivr.counter import Card, House
 from ivr.leg import Leg
 from ivr.media.plane import Plane
@@ -42,6 +43,7 @@ from ivr.site import Site, prompt_folders, read_site
 from ivr.sounds import Sounds
 from ivr.speech import Speech
 from ivr.spool import Spool
+from ivr.stand import Walk
 from ivr.steps import Item
 
 log = logging.getLogger(__name__)
@@ -51,14 +53,16 @@ WIND_UP = 3.0  # seconds a call gets after its hang-up to hand over its recordin
 
 
 class Phone:
-    """All our phone lines. Answers are heard by calling; it calls nobody yet, so `can_send` is False."""
+    """All our phone lines. Answers are heard by calling; with `[phone.callback]` it calls as well, and can send."""
 
     name = "phone"
-    can_send = False
     settings = Line
 
     def __init__(self, gear: Gear, site: Site) -> None:
         self.site = site
+        self.can_send = site.callback is not None
+        self.at_once = site.callback.at_once if site.callback is not None else 1  #: sends at the same time
+        self._callbacks: CallBacks | None = None
         self._gear = gear
         self._clock: Clock = gear.clock or SystemClock()
         self._zone = str(gear.agency.get("zone") or jalali.ZONE)
@@ -122,8 +126,10 @@ class Phone:
             self._speech = None
 
     async def send(self, message: Outbound) -> Outcome:
-        """Nobody is called; the answer waits for the caller's code."""
-        return Refused("no calls out")
+        """Call, and read the answer out; without `[phone.callback]` it waits for the caller's code."""
+        if self._callbacks is None:
+            return Refused("no calls out")
+        return await self._callbacks.send(message)
 
     async def reload(self) -> None:
         """Take over menus and texts as they are on disk now, for new calls; calls in progress keep the old ones.
@@ -141,7 +147,7 @@ class Phone:
         fresh = self._gear.extra["reread"]()
         extra = {**self._gear.extra, "menus_folder": str(fresh.menus_folder), "texts": fresh.texts.words}
         extra.pop("menus", None)
-        gear = replace(self._gear, lines=self.site.lines, say=fresh.texts, extra=extra)
+        gear = replace(self._gear, say=fresh.texts, extra=extra)
         return read_site(gear), fresh.texts
 
     # ---------------------------------------------------------------- calls
@@ -187,6 +193,16 @@ class Phone:
         self._calls[leg.id] = task
         task.add_done_callback(lambda done: self._call_ended(leg, done))
 
+    async def _walked(self, leg: Leg, tree: str, values: Mapping[str, str], watch: Watch) -> Walk:
+        """Walk a leg of ours through a tree to its end; where it stood at last."""
+        call = Call(leg, self.house, tree, values, watch)
+        self._live[leg.id] = call, self._clock.now()
+        try:
+            await call.run()
+        finally:
+            self._live.pop(leg.id, None)
+        return call.walk
+
     def _call_ended(self, leg: Leg, task: asyncio.Task[None]) -> None:
         self._calls.pop(leg.id, None)
         self._live.pop(leg.id, None)
@@ -223,6 +239,11 @@ class Phone:
         )
         self._task(self.operators.run())
         self._task(self.notices.keep_fresh())
+        if self.site.callback is not None:
+            self._callbacks = CallBacks(
+                self.site.callback, lambda: self._lines, door, self._clock, self._zone,
+                lambda at: self.house.hours(at)[1], self._walked,
+            )  # fmt: skip
         self._task(self._sweep(self._house))
         self._task(self._warm(self._house))
 

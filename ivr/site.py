@@ -11,7 +11,8 @@ from config import shape
 from config.faults import Fault, Faults
 from config.positions import Document, Where
 from core.channels import Gear
-from ivr import menu, missed, roster
+from ivr import callback, menu, missed, roster
+from ivr.callback import Callback
 from ivr.menu import Menus
 from ivr.roster import Queue, Roster
 from ivr.settings import Line
@@ -25,6 +26,7 @@ class Site:
     menus: Menus
     langs: tuple[str, ...]
     roster: Roster = field(default_factory=Roster)
+    callback: Callback | None = None  #: None: answers wait for the caller
 
 
 def read_site(gear: Gear) -> Site:
@@ -38,10 +40,11 @@ def read_site(gear: Gear) -> Site:
     if not isinstance(menus, Menus):
         raise Faults(menus)
     faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
+    called = _callback(gear, lines, menus, where, faults)
     faults += roster.faults(people, menus.trees.values(), where / "queue")
     if faults:
         raise Faults(faults)
-    return Site(lines, menus, tuple(texts), people)
+    return Site(lines, menus, tuple(texts), people, called)
 
 
 def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
@@ -62,6 +65,23 @@ def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
     if faults:
         raise Faults(faults)
     return lines
+
+
+def _callback(
+    gear: Gear, lines: Mapping[str, Line], menus: Menus, where: Where, faults: list[Fault]
+) -> Callback | None:
+    """`[phone.callback]`, when it is there: then a peer must be dialled and its menu must be there."""
+    if "callback" not in gear.lines:
+        return None
+    place = where / "callback"
+    found = shape.gather(Callback, gear.lines["callback"], place, faults)
+    if not any(peer.dial for line in lines.values() for peer in getattr(line, "peer", ())):
+        faults.append(place.fault("no-dial", "nobody can be called: no peer of a line says dial = true"))
+    tree = menus.trees.get(callback.MENU)
+    if tree is None or not {callback.HEARD, callback.SURE} <= tree.nodes.keys():
+        told = f"menus/{callback.MENU}.toml must be there, with [menu.{callback.SURE}] and [menu.{callback.HEARD}]"
+        faults.append(place.fault("unknown-menu", told))
+    return found
 
 
 def _roster(gear: Gear, where: Where) -> Roster:
