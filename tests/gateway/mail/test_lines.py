@@ -65,6 +65,7 @@ WRONG = [
     (LINE + 'kind = "imap"\n[mail.line.a.imap]\n' + BOX.replace("since = 2026-11-24", ""), "missing-key", "since"),
     (LINE + 'kind = "imap"\n[mail.line.a.imap]\n' + BOX + "idle_s = 600\n", "out-of-range", "540"),
     (LINE + 'kind = "imap"\n[mail.line.a.imap]\n' + BOX + 'tls = "none"\n', "bad-value", "in clear"),
+    (LINE + '[mail.scan]\naddress = "clamd"\n', "bad-address", "unix:/path"),
     (LINE + '[mail.line.b]\ndomain = "example.ir"\n', "taken", "mail.line.b listens where mail.line.a does"),
 ]
 

@@ -75,7 +75,7 @@ def test_by_a_unix_socket_letters_become_tickets_and_nobody_is_refused_while_the
 def killed_while_letters_come(front: list[Postfix], folder: Path, letters: int, kills: int) -> None:
     """Every letter Postfix took is one ticket, whatever happens to us meanwhile."""
     port = postfix._free()
-    program = Program(folder, lmtp(f"port = {port}\nmails = 1000000")).start()
+    program = Program(folder, lmtp(f"port = {port}")).start()
     try:
         front.append(Postfix(DOMAIN, f"lmtp:inet:127.0.0.1:{port}").start())
         queue = front[0]
