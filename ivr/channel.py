@@ -26,7 +26,7 @@ from core import jalali
 from core.channels import Channel, Clock, Door, Gear, Outbound, Outcome, Refused, Say
 from core.clock import SystemClock
 from core.errors import Busy, PasokhError
-from ivr import missed, spool
+from ivr import ended, missed, spool
 from ivr.call import Call
 from ivr.callback import CallBacks, Watch
 from ivr.counter import Card, House
@@ -37,7 +37,7 @@ from ivr.notice import Notices
 from ivr.operators import Operators
 from ivr.panel import CallView, Panel
 from ivr.prompts import Prompts
-from ivr.settings import Line
+from ivr.settings import AnyLine, Line
 from ivr.shelf import Shelf
 from ivr.site import Site, prompt_folders, read_site
 from ivr.sounds import Sounds
@@ -45,6 +45,8 @@ from ivr.speech import Speech
 from ivr.spool import Spool
 from ivr.stand import Walk
 from ivr.steps import Item
+from ivr.transcripts import PROGRAMS, Transcripts
+from ivr.voices import PROGRAM, Voices
 
 log = logging.getLogger(__name__)
 LEAST_FREE = 0.10  # share of the disk below which nothing new is recorded
@@ -68,6 +70,8 @@ class Phone:
         self._zone = str(gear.agency.get("zone") or jalali.ZONE)
         self._spool = Spool(Path(gear.folder) / "spool")
         self._speech: Speech | None = None
+        self._voices: Voices | None = None
+        self._transcripts: Transcripts | None = None
         self._house: House | None = None
         self._plane: Plane | None = None
         self._lines: list[Any] = []
@@ -82,7 +86,7 @@ class Phone:
 
     async def start(self, door: Door) -> None:
         """Open every line. Raises OSError or ValueError with a sentence naming the setting."""
-        from ivr.sip.line import SipLine  # imports the reactor
+        from ivr.sip.opening import open_line  # imports the reactor
 
         self._open(door)
         if not self.site.lines:
@@ -92,9 +96,7 @@ class Phone:
         plane.start(self._on_events, asyncio.get_running_loop())
         try:
             for name, line in self.site.lines.items():
-                opened = SipLine(self._gear.reactor, name, line, plane, self.take_call, is_busy=is_full)
-                opened.start()
-                self._lines.append(opened)
+                self._lines.append(open_line(self._gear.reactor, name, line, plane, self.take_call, is_full))
         except BaseException:
             await self.stop(0)
             raise
@@ -121,6 +123,9 @@ class Phone:
         if self._plane is not None:
             await asyncio.to_thread(self._plane.stop)
             self._plane = None
+        for part in (self._voices, self._transcripts):
+            if part is not None:
+                await part.close()
         if self._speech is not None:
             await asyncio.to_thread(self._speech.close)
             self._speech = None
@@ -205,7 +210,10 @@ class Phone:
 
     def _call_ended(self, leg: Leg, task: asyncio.Task[None]) -> None:
         self._calls.pop(leg.id, None)
-        self._live.pop(leg.id, None)
+        over = self._live.pop(leg.id, None)
+        if over is not None and self._house is not None:
+            more = self.operators.told.pop(leg.id, {})
+            self._task(ended.note(self._house.door, leg, over[0].walk, over[1], self._clock.now(), more))
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call broke", exc_info=error, extra={"call": leg.id})
 
@@ -220,6 +228,9 @@ class Phone:
         gear, extra = self._gear, self._gear.extra
         self._stopping = False
         self._speech = Speech(Path(gear.folder) / "speech")
+        self._voices = Voices(
+            self._speech, {lang: (each.start(PROGRAM), each.name) for lang, each in self.site.voices.items()}
+        )
         self.shelf = Shelf(Path(gear.folder) / "prompts", prompt_folders(gear)[1:], self._clock)
         self.notices = Notices(door, self._clock)
         self._house = House(
@@ -239,6 +250,7 @@ class Phone:
         )
         self._task(self.operators.run())
         self._task(self.notices.keep_fresh())
+        self._write_down(door)
         if self.site.callback is not None:
             self._callbacks = CallBacks(
                 self.site.callback, lambda: self._lines, door, self._clock, self._zone,
@@ -248,9 +260,19 @@ class Phone:
         self._task(self._warm(self._house))
 
     def _sounds(self, say: Say) -> Sounds:
-        assert self._speech is not None
+        assert self._voices is not None
         prompts = Prompts(say, self.shelf.folders, self._zone)
-        return Sounds(prompts, self._speech, self._gear.extra.get("read"), self.today)
+        return Sounds(prompts, self._voices, self._gear.extra.get("read"), self.today)
+
+    def _write_down(self, door: Door) -> None:
+        """Have voice messages written down, where there is a model for it."""
+        scribe, read = self.site.scribe, self._gear.extra.get("read")
+        if scribe is None or read is None:
+            return
+        child = scribe.start(PROGRAMS[scribe.engine])
+        self._transcripts = Transcripts(child, f"{scribe.engine} {Path(scribe.model).name}", door, read)
+        self._spool.taken = self._transcripts.wanted
+        self._task(self._transcripts.run())
 
     async def _sweep(self, house: House) -> None:
         """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered."""
@@ -298,7 +320,7 @@ def make(gear: Gear) -> Channel:
     return Phone(gear, read_site(gear))
 
 
-def _plane(lines: Mapping[str, Line]) -> Plane:
+def _plane(lines: Mapping[str, AnyLine]) -> Plane:
     """One media plane for all lines; the first one's address and port range count."""
     line = next(iter(lines.values()))
     return Plane(line.address()[0], *line.rtp_range(), LEAST_FREE)

@@ -271,7 +271,9 @@ async def _exchange(reactor: Any, peer: tuple[str, int]) -> Any:
     """A line and a plane of our own, which take nothing from anybody but `peer`."""
     host = facing(peer[0])
     plane = Plane(host, 0, 0)
-    settings = Line(bind=(f"udp:{bracketed(host)}:0",), peer=(Peer("called", allow=(peer[0],), dial=True),), max_calls=1)
+    settings = Line(
+        bind=(f"udp:{bracketed(host)}:0",), peer=(Peer("called", allow=(peer[0],), dial=True),), max_calls=1
+    )
     line = SipLine(reactor, "phone", settings, plane, lambda leg: leg.hang_up())
     line.start()
     try:

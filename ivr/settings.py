@@ -154,6 +154,59 @@ class Line:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A line that is one extension of an office's exchange, by pyVoIP: trusted network, 50 calls at most."""
+
+    server: Address  #: the exchange
+    user: Name  #: our extension there
+    kind: Literal["pyvoip"] = "pyvoip"
+    password_file: str | None = None  #: its first line is the password
+    domain: Name | None = None  #: what stands behind the @; None = the server's address
+    bind: Annotated[tuple[Bind, ...], Range(1, 1)] = ("udp:0.0.0.0:5062",)
+    public_address: Annotated[str, host] | None = None  #: what SDP and Contact name; None = what the exchange reaches
+    rtp: Ports = "20000-20999"
+    max_calls: Annotated[int, Range(1, 50)] = 50
+    max_call: Annotated[int, Range(10, 86_400)] = 600  #: seconds a call may last
+    country: Annotated[str, Match(r"[1-9][0-9]{0,2}", "a country code such as 98")] = "98"
+    asserts_identity: bool = False  #: the caller's number it names is proof
+    numbers: Mapping[str, str] = field(default_factory=lambda: {"*": "main"})
+
+    def address(self) -> tuple[str, int]:
+        """Host and port of the binding."""
+        return _binding(self.bind[0])[1:]
+
+    def rtp_range(self) -> tuple[int, int]:
+        """First and last port for `Plane`; (0, 0) = any free ones."""
+        first, _, last = self.rtp.partition("-")
+        return int(first), int(last or first)
+
+    def menu(self, dialled: str) -> str | None:
+        """The menu for a dialled number; None = not one of ours (404)."""
+        return self.numbers.get(dialled) or self.numbers.get("*")
+
+    @property
+    def peer(self) -> tuple[Peer, ...]:
+        """Nobody is dialled by an extension."""
+        return ()
+
+    def exchange(self) -> Peer:
+        """The exchange as a peer that we are registered with."""
+        return Peer(
+            "exchange", address=self.server, domain=self.domain, user=self.user, password_file=self.password_file,
+            register=True, asserts_identity=self.asserts_identity, behind_pbx=True,
+        )  # fmt: skip
+
+    def faults(self, where: Where) -> list[Fault]:
+        """What fits the types but not each other."""
+        if not self.bind[0].startswith("udp:"):
+            return [(where / "bind").fault("bad-value", "an extension speaks by udp: alone")]
+        return []
+
+
+AnyLine = Line | Extension
+
+
 def _peer_faults(line: Line, peer: Peer, where: Where) -> list[Fault]:
     found = []
     if (peer.register or peer.dial) and peer.address is None:

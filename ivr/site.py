@@ -13,20 +13,24 @@ from config.positions import Document, Where
 from core.channels import Gear
 from ivr import callback, menu, missed, roster
 from ivr.callback import Callback
+from ivr.child import Model
 from ivr.menu import Menus
 from ivr.roster import Queue, Roster
-from ivr.settings import Line
+from ivr.settings import AnyLine, Extension, Line
+from ivr.transcripts import Scribe
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
     """Lines and menus without a fault."""
 
-    lines: Mapping[str, Line]
+    lines: Mapping[str, AnyLine]
     menus: Menus
     langs: tuple[str, ...]
     roster: Roster = field(default_factory=Roster)
     callback: Callback | None = None  #: None: answers wait for the caller
+    voices: Mapping[str, Model] = field(default_factory=dict)  #: speech models by language
+    scribe: Scribe | None = None  #: None: nobody writes voice messages down
 
 
 def read_site(gear: Gear) -> Site:
@@ -41,10 +45,11 @@ def read_site(gear: Gear) -> Site:
         raise Faults(menus)
     faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
     called = _callback(gear, lines, menus, where, faults)
+    voices, scribe = _models(gear, texts, where, faults)
     faults += roster.faults(people, menus.trees.values(), where / "queue")
     if faults:
         raise Faults(faults)
-    return Site(lines, menus, tuple(texts), people, called)
+    return Site(lines, menus, tuple(texts), people, called, voices, scribe)
 
 
 def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
@@ -56,19 +61,29 @@ def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
     return {f"menus/{path.name}": path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
 
 
-def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, Line]:
-    if tables and all(isinstance(line, Line) for line in tables.values()):
+def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, AnyLine]:
+    if tables and all(isinstance(line, AnyLine) for line in tables.values()):
         return dict(tables)
     faults: list[Fault] = []
-    lines = shape.gather_each(Line, tables.get("line", {}), where / "line", faults)
+    told = tables.get("line", {})
+    lines: dict[str, AnyLine] = {}
+    if isinstance(told, Mapping):
+        ours = {name: table for name, table in told.items() if isinstance(table, Mapping) and _is_extension(table)}
+        lines |= shape.gather_each(Extension, ours, where / "line", faults)
+        told = {name: table for name, table in told.items() if name not in ours}
+    lines |= shape.gather_each(Line, told, where / "line", faults)
     faults += [fault for name, line in lines.items() for fault in line.faults(where / "line" / name)]
     if faults:
         raise Faults(faults)
     return lines
 
 
+def _is_extension(table: Mapping[str, Any]) -> bool:
+    return table.get("kind") == "pyvoip"
+
+
 def _callback(
-    gear: Gear, lines: Mapping[str, Line], menus: Menus, where: Where, faults: list[Fault]
+    gear: Gear, lines: Mapping[str, AnyLine], menus: Menus, where: Where, faults: list[Fault]
 ) -> Callback | None:
     """`[phone.callback]`, when it is there: then a peer must be dialled and its menu must be there."""
     if "callback" not in gear.lines:
@@ -84,6 +99,22 @@ def _callback(
     return found
 
 
+def _models(
+    gear: Gear, texts: Mapping[str, Any], where: Where, faults: list[Fault]
+) -> tuple[dict[str, Model], Scribe | None]:
+    """`[phone.voice.LANGUAGE]` and `[phone.transcription]`."""
+    voices = shape.gather_each(Model, gear.lines.get("voice", {}), where / "voice", faults)
+    for lang, model in voices.items():
+        faults += model.faults(where / "voice" / lang)
+        if lang not in texts:
+            faults.append((where / "voice" / lang).fault("unknown-language", f"there are texts in {', '.join(texts)}"))
+    if "transcription" not in gear.lines:
+        return voices, None
+    scribe = shape.gather(Scribe, gear.lines["transcription"], where / "transcription", faults)
+    faults += scribe.faults(where / "transcription") if scribe is not None else []
+    return voices, scribe
+
+
 def _roster(gear: Gear, where: Where) -> Roster:
     faults: list[Fault] = []
     queues = shape.gather_each(Queue, gear.lines.get("queue", {}), where / "queue", faults)
@@ -92,7 +123,7 @@ def _roster(gear: Gear, where: Where) -> Roster:
     return roster.roster(queues, gear.extra)
 
 
-def _numbers(name: str, line: Line, menus: Menus, where: Where) -> list[Fault]:
+def _numbers(name: str, line: AnyLine, menus: Menus, where: Where) -> list[Fault]:
     """A dialled number must lead to a menu that is there."""
     place = where / "line" / name / "numbers"
     known = ", ".join(sorted(menus.trees))

@@ -35,6 +35,11 @@ _rows = itertools.count(1)  # rows of the plane, over all lines of the process
 Told = Callable[[int], None]
 
 
+def next_row() -> int:
+    """A row of the plane that no call has had."""
+    return next(_rows)
+
+
 class Exchange:
     """All calls of one line. `on_call(leg)` gets each new call at its INVITE: it answers it or hangs it up.
 
@@ -162,7 +167,7 @@ class Exchange:
         if not self._gate.dials(far):
             self.counts["not_listed"] += 1
             return NotReached(403, "no peer that may be dialled", outcome(403))
-        row = next(_rows)
+        row = next_row()
         port = self.plane.ports.take(row)
         if port is None:
             return NotReached(503, "no port of our own is free", outcome(503))
@@ -336,7 +341,7 @@ class Exchange:
         """The leg of a new call with a port of its own, and what was agreed on its media."""
         peer = self._gate.peer(source)
         nat = peer is not None and peer.nat
-        row = next(_rows)
+        row = next_row()
         port = self.plane.ports.take(row, sdp.speaks_from(offered, source.host, nat) if offered else None)
         if port is None:
             return Refusal(503, self._later())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -63,9 +64,24 @@ class _Stream:
     mux: bool = False
 
 
-def offer(ours: Ours, laws: Sequence[Law] = ("pcma", "pcmu"), direction: str = "sendrecv") -> bytes:
+def offer(
+    ours: Ours,
+    laws: Sequence[Law] = ("pcma", "pcmu"),
+    direction: str = "sendrecv",
+    event: int | None = EVENTS,
+) -> bytes:
     """What we would like: G.711 in this order, telephone-event, 20 ms."""
-    return _body(ours, [TYPES[law] for law in laws], EVENTS, direction)
+    return _body(ours, [TYPES[law] for law in laws], event, direction)
+
+
+def only(law: Law, offered: bytes) -> bytes:
+    """`offered` without the other law: for whoever speaks one alone."""
+    others = {str(number).encode() for number, other in LAWS.items() if other != law}
+
+    def kept(found: re.Match[bytes]) -> bytes:
+        return found[1] + b"".join(b" " + each for each in found[2].split() if each not in others)
+
+    return re.sub(rb"^(m=audio \d+ RTP/AVP)((?: \d+)+)", kept, offered, flags=re.M)
 
 
 def answer(offered: bytes, ours: Ours) -> Sdp | Unusable:

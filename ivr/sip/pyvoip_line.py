@@ -1,0 +1,557 @@
+"""A line that is one extension of an office's exchange, by pyVoIP; what it does wrong is kept from it (`guarded.py`).
+
+Messages, registering and sound are ours: transactions, `Trunk` and the media plane. The same walk runs on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import DatagramProtocol
+
+from ivr import leg as words
+from ivr.media import messages as media
+from ivr.settings import Extension
+from ivr.sip import message as sip
+from ivr.sip import rules, sdp
+from ivr.sip.dialog import Dialog, Unacked, branch, called, tag
+from ivr.sip.exchange import next_row
+from ivr.sip.gate import bracketed, facing
+from ivr.sip.guarded import Call, CallState, Phone, SIPMessage
+from ivr.sip.message import Reject, Request, Response
+from ivr.sip.rules import ALLOW, Refusal
+from ivr.sip.sdp import Ours, Sdp, Unusable
+from ivr.sip.transaction import Key, Out, Peer, Send, Tick, Timer, Transactions
+from ivr.sip.trunk import Trunk
+from ivr.sip.voice import Voice
+from ivr.sip.wire import Heard, MediaPlane
+
+log = logging.getLogger(__name__)
+LEAVE = 1.0  # seconds un-registering may take
+LAW: media.Law = "pcmu"  # the only one that pyVoIP words rightly
+
+
+@dataclass(frozen=True, slots=True)
+class _Invited:
+    key: Key
+    request: Request
+    source: Peer
+    ours: Ours
+    agreed: Sdp
+
+
+class ExtensionLine:
+    """The extension with all its calls, on the loop's thread; `SipLine`'s methods for the channel."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        name: str,
+        settings: Extension,
+        plane: MediaPlane,
+        on_call: Callable[[ExtensionLeg], None],
+        clock: Callable[[], float] = time.monotonic,
+        is_busy: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.name, self.plane = name, plane
+        self.counts: Counter[str] = Counter()  #: packets and calls by fate
+        self.draining = False
+        self._reactor, self._settings, self._clock = reactor, settings, clock
+        self._on_call, self._is_busy = on_call, is_busy
+        self._transactions = Transactions()
+        self._asked: dict[Key, Heard] = {}
+        self._legs: dict[str, ExtensionLeg] = {}
+        self._making: ExtensionLeg | None = None
+        self._udp = _Udp(self)
+        self._listening: Any = None
+        self._trunk: Trunk | None = None
+        self._phone: Phone | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+        self._host = ""
+
+    # ---------------------------------------------------------------- for the channel
+
+    def start(self) -> None:
+        """Open the socket and register. Raises OSError with a sentence naming the setting."""
+        peer, (host, port) = self._settings.exchange(), self._settings.address()
+        password, far = peer.password(), peer.far()
+        assert far is not None
+        self._far = Peer(*far)
+        try:
+            self._listening = self._reactor.listenUDP(port, self._udp, interface=host, maxPacketSize=sip.MAX_BYTES + 1)
+        except CannotListenError as fault:
+            raise OSError(f"phone.line.{self.name}.bind: cannot listen on UDP {host}:{port}: {fault}") from fault
+        self._host = self._settings.public_address or facing(self._far.host)
+        self._phone = Phone(self, self._far[:2], self._settings.user, (self._host, self.port))
+        self._trunk = Trunk(self, peer, self._far, password)
+        self._trunk.tick(self.now())
+
+    @property
+    def port(self) -> int:
+        """The UDP port that is open."""
+        return int(self._listening.getHost().port)
+
+    @property
+    def calls(self) -> int:
+        """Calls that are up or being set up."""
+        return len(self._legs)
+
+    @property
+    def silent(self) -> list[str]:
+        """The line's name while the exchange does not answer or has not registered us."""
+        trunk = self._trunk
+        return [] if trunk is None or (trunk.up and trunk.registered) else [self.name]
+
+    async def stop(self, drain: float) -> None:
+        """New calls get 503; running ones have `drain` seconds, then BYE; we un-register; the socket closes."""
+        self.draining = True
+        await self._wait_empty(drain)
+        for leg in list(self._legs.values()):
+            leg.hang_up("drain")
+        await self._wait_empty(2.0)
+        if self._trunk is not None and self._trunk.registered:
+            left = asyncio.Event()
+            self._trunk.leave(left.set)
+            await asyncio.wait([asyncio.ensure_future(left.wait())], timeout=LEAVE)
+        self._trunk = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+        if self._listening is not None:
+            listening, self._listening = self._listening, None
+            await asyncio.wait_for(listening.stopListening().asFuture(asyncio.get_running_loop()), 2.0)
+
+    def on_events(self, events: Sequence[media.Event]) -> None:
+        """News of the plane, once a tick."""
+        for leg in list(self._legs.values()):
+            for event in events:
+                if event.row == leg.row:
+                    leg.on_event(event)
+
+    # ---------------------------------------------------------------- from the socket
+
+    def feed(self, data: bytes, source: Peer) -> None:
+        """One datagram; the exchange alone is heard."""
+        if source.host != self._far.host:
+            self.counts["outside"] += 1
+            return
+        message = sip.read(data)
+        if isinstance(message, Reject):
+            self.counts["noise" if message.answer is None else "broken"] += 1
+            if message.answer is not None:
+                self._send(sip.write(message.answer), source)
+        elif isinstance(message, Request):
+            self._do(self._transactions.feed(sip.received(message, source[:2]), source, self.now()))
+        else:
+            self._do(self._transactions.feed(message, source, self.now()))
+
+    def _do(self, outs: Sequence[Out]) -> None:
+        for out in outs:
+            if isinstance(out, Send):
+                self._send(out.data, out.peer)
+            elif isinstance(out, Timer):
+                self.wake(out.at)
+            elif isinstance(out.message, Request):
+                self._request(out.key, out.message, out.peer)
+            elif out.key in self._asked:
+                self._asked[out.key](out.message)
+
+    def _request(self, key: Key, request: Request, source: Peer) -> None:
+        broken = rules.refusal(request)
+        leg = self._legs.get(request.call_id)
+        if request.method == "ACK":
+            if leg is not None:
+                leg.acked(request)
+        elif broken is not None:
+            self.refuse(key, request, broken)
+        elif request.method == "CANCEL":
+            self._cancel(key, request, leg)
+        elif request.to_tag is not None and leg is None:
+            self.refuse(key, request, Refusal(481))
+        elif request.to_tag is not None and leg is not None:
+            leg.inside(key, request)
+        elif request.method == "INVITE":
+            self.reply(key, sip.reply(request, 100))
+            refused = self._invite(key, request, source)
+            if refused is not None:
+                self.refuse(key, request, refused)
+        elif request.method == "OPTIONS" and not self._full():
+            self.reply(key, sip.reply(request, 200, (("allow", ALLOW), ("accept", "application/sdp")), tag=tag()))
+        else:
+            self.refuse(key, request, Refusal(503 if request.method == "OPTIONS" else 481))
+
+    def _full(self) -> bool:
+        return self.draining or len(self._legs) >= self._settings.max_calls or self._is_busy()
+
+    def _cancel(self, key: Key, request: Request, leg: ExtensionLeg | None) -> None:
+        if self._transactions.invite_of(request) is None:
+            self.refuse(key, request, Refusal(481))
+            return
+        self.reply(key, sip.reply(request, 200, tag=tag()))
+        if leg is not None:
+            leg.cancelled()
+
+    def _invite(self, key: Key, request: Request, source: Peer) -> Refusal | None:
+        """Hand a new call to pyVoIP; a refusal where it cannot be taken."""
+        offered = rules.described(request)
+        menu = self._settings.menu(rules.dialled(request))
+        if self._full():
+            self.counts["503"] += 1
+            return Refusal(503, (("retry-after", str(random.randint(5, 15))),))
+        if menu is None or request.call_id in self._legs:
+            return Refusal(404 if menu is None else 482)
+        if not isinstance(offered, bytes) or not rules.reachable(request) or request.get("contact") is None:
+            return offered if isinstance(offered, Refusal) else Refusal(400 if offered else 488)
+        offered = sdp.only(LAW, offered)
+        row = next_row()
+        port = self.plane.ports.take(row, sdp.speaks_from(offered, source.host))
+        if port is None:
+            return Refusal(503, (("retry-after", str(random.randint(5, 15))),))
+        ours = Ours(self._host, port, random.getrandbits(31))
+        agreed = sdp.answer(offered, ours)
+        if isinstance(agreed, Unusable):
+            self.plane.ports.give(row)
+            return rules.NO_CODEC
+        who = rules.caller(request, self._settings.asserts_identity, self._settings.country)
+        leg = ExtensionLeg(self, row, who, rules.dialled(request), _Invited(key, request, source, ours, agreed))
+        leg.menu = menu
+        return self._hand_over(leg, request, agreed, ours)
+
+    def _hand_over(self, leg: ExtensionLeg, request: Request, agreed: Sdp, ours: Ours) -> Refusal | None:
+        """pyVoIP gets the INVITE with a description that holds what it knows, and nothing else."""
+        assert self._phone is not None
+        host, port = agreed.peer or (ours.host, 9)
+        body = sdp.offer(Ours(host, port), (LAW,), event=agreed.event_type)
+        kept = [(name, value) for name, value in request.headers if name in PLAIN]
+        clean = replace(request, headers=(*kept, ("content-type", "application/sdp")), body=body)
+        self._making = self._legs[request.call_id] = leg
+        try:
+            self._phone.callback(SIPMessage(sip.write(clean)))
+        except Exception:  # whatever it likes to raise
+            log.exception("pyVoIP cannot take a call", extra={"line": self.name})
+            self.counts["broken"] += 1
+            leg.never_was()
+            return Refusal(400)
+        finally:
+            self._making = None
+        self.counts["calls"] += 1
+        self._on_call(leg)
+        return None
+
+    # ---------------------------------------------------------------- for pyVoIP
+
+    def said(self, data: bytes) -> None:
+        """An answer it has worded: its status and description, in the dialog's own frame."""
+        answer = sip.read(data)
+        leg = self._legs.get(answer.call_id) if isinstance(answer, Response) else None
+        if leg is not None and isinstance(answer, Response):
+            leg.worded(answer)
+
+    def taken_up(self, call: Call) -> None:
+        self._legs[call.call_id].call = call
+
+    def port_of(self, call_id: str) -> int:
+        return self._legs[call_id].ours.port
+
+    def opened(self, call_id: str) -> None:
+        self._legs[call_id].open()
+
+    def closed(self, call_id: str) -> None:
+        """The leg ends its row itself."""
+
+    def bye(self, call_id: str) -> None:
+        leg = self._legs.get(call_id)
+        if leg is not None:
+            leg.send_bye()
+
+    # ---------------------------------------------------------------- for legs and the trunk
+
+    def now(self) -> float:
+        return self._clock()
+
+    def reply(self, key: Key, response: Response) -> None:
+        self._do(self._transactions.reply(key, response, self.now()))
+
+    def refuse(self, key: Key, request: Request, why: Refusal) -> None:
+        self.counts[str(why.status)] += 1
+        self.reply(key, sip.reply(request, why.status, why.more, tag=tag()))
+
+    def errand(self, request: Request, peer: Peer, heard: Heard) -> None:
+        key, outs = self._transactions.start(request, peer, self.now())
+        self._asked[key] = heard
+        self._do(outs)
+
+    def via(self, peer: Peer, made: str) -> str:
+        return f"SIP/2.0/UDP {bracketed(self._host)}:{self.port};branch={made};rport"
+
+    def contact(self, peer: Peer, user: str = "") -> str:
+        return f"<sip:{user or self._settings.user}@{bracketed(self._host)}:{self.port}>"
+
+    def over(self, leg: ExtensionLeg) -> None:
+        self._legs.pop(leg.call_id, None)
+        if self._phone is not None:
+            self._phone.forget(leg.call_id)
+        if not self._legs:
+            self._empty.set()
+
+    @property
+    def most(self) -> float:
+        return float(self._settings.max_call)
+
+    def wake(self, at: float) -> None:
+        """Have everything ticked at `at` or before."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + max(0.0, at - self.now())
+        if self._alarm is not None and not self._alarm.cancelled() and self._alarm.when() <= when:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(when, self.tick)
+
+    def tick(self) -> None:
+        """Fire what is due."""
+        self._alarm, now = None, self.now()
+        self._do(self._transactions.feed(Tick(), Peer("", 0), now))
+        ticked: list[ExtensionLeg | Trunk] = [*self._legs.values(), *([self._trunk] if self._trunk else [])]
+        for one in ticked:
+            if one.due is not None and one.due <= now:
+                one.tick(now)
+            if one.due is not None:
+                self.wake(one.due)
+        for key in [key for key in self._asked if not self._transactions.running(key)]:
+            del self._asked[key]
+
+    def _send(self, data: bytes, to: Peer) -> None:
+        if self._listening is not None:
+            self._udp.say(data, to)
+
+    async def _wait_empty(self, seconds: float) -> None:
+        self._empty.clear()
+        if self._legs:
+            await asyncio.wait([asyncio.ensure_future(self._empty.wait())], timeout=seconds)
+
+
+PLAIN = ("via", "from", "to", "call-id", "cseq", "contact", "max-forwards")  # all that pyVoIP reads
+
+
+class ExtensionLeg(Voice):
+    """One call of the extension: pyVoIP's state, our dialog and the plane's sound."""
+
+    def __init__(self, line: ExtensionLine, row: int, who: rules.Caller, called: str, invited: _Invited) -> None:
+        super().__init__(line.plane, row)
+        self.number, self.asserted, self.called, self.line = who.number, who.asserted, called, line.name
+        self.menu = ""
+        self.call: Call | None = None
+        self.call_id = invited.request.call_id
+        self.ours = invited.ours
+        self._line, self._invited = line, invited
+        self._dialog: Dialog | None = None
+        self._unacked: Unacked | None = None
+        self._acked: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._over_at: float | None = line.now() + line.most
+        self._rest = line.most
+
+    async def answer(self) -> bool:
+        """Have pyVoIP answer, and wait for the ACK; False when the caller is gone."""
+        if self.call is not None and self.call.state is CallState.RINGING and self._why is None:
+            self.call.answer()
+        return await asyncio.shield(self._acked)
+
+    def hang_up(self, why: str = "us") -> None:
+        """486 before an answer, BYE after."""
+        if self._why is not None or self.call is None:
+            return
+        if self.call.state is CallState.RINGING:
+            self.call.deny()
+        elif self.call.state is CallState.ANSWERED:
+            self.call.hangup()
+        self._end(why)
+
+    def untimed(self, so: bool = True) -> None:
+        """Waiting for people and talking with them do not count against the longest call."""
+        if so and self._over_at is not None:
+            self._rest, self._over_at = self._over_at - self._line.now(), None
+        elif not so and self._over_at is None:
+            self._over_at = self._line.now() + self._rest
+        self._plan()
+
+    # ---------------------------------------------------------------- for the line
+
+    @property
+    def due(self) -> float | None:
+        """When `tick` wants to be called."""
+        times = [self._over_at, self._unacked.due() if self._unacked else None]
+        return min((at for at in times if at is not None), default=None) if self._why is None else None
+
+    def tick(self, now: float) -> None:
+        """Repeat the 200, give it up, end a call that lasted too long."""
+        waiting = self._unacked
+        if waiting and now >= waiting.until:
+            self._unacked = None
+            self.hang_up("no_ack")
+        elif waiting and waiting.again(now):
+            self._line.reply(waiting.key, waiting.response)
+        elif self._over_at is not None and now >= self._over_at:
+            self.hang_up("too_long")
+
+    def worded(self, answer: Response) -> None:
+        """pyVoIP's answer to the INVITE, as it goes out."""
+        invited = self._invited
+        if self._dialog is None:
+            self._dialog = called(invited.request, answer.to_tag or tag(), invited.source)
+        more = [("record-route", value) for value in invited.request.all("record-route")]
+        more.append(("contact", self._line.contact(invited.source)))
+        more += [("allow", ALLOW), ("content-type", "application/sdp")] if answer.body else []
+        response = sip.reply(invited.request, answer.status, more, answer.body, self._dialog.local_tag)
+        if 200 <= answer.status < 300:
+            self._unacked = Unacked.begin(response, self._line.now(), invited.key)
+        self._line.reply(invited.key, response)
+        self._plan()
+
+    def open(self) -> None:
+        """pyVoIP begins to speak: the plane does."""
+        self._sound(self._invited.agreed)
+
+    def acked(self, ack: Request) -> None:
+        """The ACK of our 200."""
+        if self._unacked is not None and ack.seq == self._unacked.seq:
+            self._unacked = None
+            if not self._acked.done():
+                self._acked.set_result(True)
+
+    def cancelled(self) -> None:
+        """487 when it was not answered; else nothing."""
+        if self.call is None or self.call.state is not CallState.RINGING or self._why is not None:
+            return
+        self.call.state = CallState.ENDED
+        local = self._dialog.local_tag if self._dialog else tag()
+        self._line.reply(self._invited.key, sip.reply(self._invited.request, 487, tag=local))
+        self._end("caller")
+
+    def inside(self, key: Key, request: Request) -> None:
+        """A request of this call."""
+        if self._dialog is None or request.to_tag != self._dialog.local_tag:
+            self._line.refuse(key, request, Refusal(481))
+        elif not self._dialog.fresh(request):
+            self._line.refuse(key, request, Refusal(500))
+        elif request.method == "BYE":
+            self._line.reply(key, sip.reply(request, 200))
+            self._byed()
+        elif request.method == "INFO":
+            self._info(key, request)
+        elif request.method in ("INVITE", "UPDATE"):
+            self._renew(key, request)
+        else:
+            self._line.reply(key, sip.reply(request, 200, (("allow", ALLOW),)))
+
+    def send_bye(self) -> None:
+        """By our dialog, with its routes."""
+        if self._dialog is not None:
+            peer = self._dialog.peer
+            self._line.errand(self._dialog.request("BYE", self._line.via(peer, branch())), peer, lambda answer: None)
+
+    def never_was(self) -> None:
+        """pyVoIP could not take it: nobody hears of it."""
+        self._why = self._why or "us"
+        self._plane.ports.give(self.row)
+        self._line.over(self)
+
+    # ---------------------------------------------------------------- inside
+
+    def _byed(self) -> None:
+        if self.call is not None and self.call.state is CallState.RINGING and self._dialog is not None:
+            refusal = sip.reply(self._invited.request, 487, tag=self._dialog.local_tag)
+            self._line.reply(self._invited.key, refusal)
+        if self.call is not None:
+            self.call.bye()
+        self._end("caller")
+
+    def _info(self, key: Key, request: Request) -> None:
+        pressed = rules.key_of(request)
+        if isinstance(pressed, Refusal):
+            self._line.refuse(key, request, pressed)
+            return
+        self._line.reply(key, sip.reply(request, 200))
+        if pressed and not self._keys_seen and self._why is None:
+            self._tell(words.Pressed(pressed))
+
+    def _renew(self, key: Key, request: Request) -> None:
+        """A re-INVITE or UPDATE; pyVoIP, which would start its threads again, hears nothing of it."""
+        offered = rules.described(request)
+        if isinstance(offered, Refusal) or self._unacked is not None:
+            self._line.refuse(key, request, offered if isinstance(offered, Refusal) else Refusal(500))
+            return
+        self.ours = replace(self.ours, version=self.ours.version + 1)
+        agreed = sdp.answer(sdp.only(LAW, offered), self.ours) if offered else None
+        if isinstance(agreed, Unusable):
+            self._line.refuse(key, request, rules.NO_CODEC)
+            return
+        if agreed is not None:
+            self._sound(agreed)
+        body = agreed.body if agreed else sdp.offer(self.ours, (LAW,)) if request.method == "INVITE" else b""
+        more = [("contact", self._line.contact(self._invited.source))]
+        more += [("content-type", "application/sdp")] if body else []
+        response = sip.reply(request, 200, more, body)
+        if request.method == "INVITE":
+            self._unacked = Unacked.begin(response, self._line.now(), key)
+        self._line.reply(key, response)
+        self._plan()
+
+    def _sound(self, agreed: Sdp) -> None:
+        if self._why is not None:
+            return
+        made = media.Media(
+            self.row, LAW, agreed.peer, agreed.event_type, self.ours.port, agreed.sending, agreed.receiving,
+            sought=self._plane.ports.is_sought(self.row), mux=agreed.mux,
+        )  # fmt: skip
+        self._plane.post(media.Change(made) if self._added else media.Add(made))
+        self._added = True
+
+    def _end(self, why: str) -> None:
+        """Sound stops now; HungUp follows when the plane has closed the row, so that recordings come before it."""
+        if self._why is not None:
+            return
+        self._why, self._unacked = why, None
+        if self._added:
+            self._plane.post(media.Drop(self.row, why))
+        else:
+            self._plane.ports.give(self.row)
+            self._finish()
+
+    def _finish(self) -> None:
+        super()._finish()
+        if not self._acked.done():
+            self._acked.set_result(False)
+        self._line.over(self)
+
+    def _plan(self) -> None:
+        if self.due is not None:
+            self._line.wake(self.due)
+
+
+class _Udp(DatagramProtocol):
+    """The socket."""
+
+    transport: Any
+
+    def __init__(self, line: ExtensionLine) -> None:
+        self._line = line
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        """One packet."""
+        self._line.feed(datagram, Peer(addr[0], addr[1]))
+
+    def say(self, data: bytes, to: Peer) -> None:
+        """Send one; a network that has no way there just now is counted."""
+        try:
+            self.transport.write(data, (to.host, to.port))
+        except (OSError, ValueError):
+            self._line.counts["unsent"] += 1
