@@ -24,6 +24,8 @@ COMMON = {
     "ة": 12, "ى": 6, "ء": 4, "ؤ": 2, "\u200c": 15, "،": 10, "؟": 4, "؛": 2,
 }  # fmt: skip
 LIKELY = 20.0  # mean of COMMON over the 8-bit letters from which a guess stands
+WORD = re.compile(r"[^\W\d_]+")
+CONTROLS = re.compile("[\x80-\x9f]")  # what no Western letter holds, and Persian read as Latin-1 does
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -93,9 +95,9 @@ def _plausible(raw: bytes, text: str, name: str) -> bool:
         return _strict(raw, "utf-8") is None  # valid UTF-8 by chance is next to impossible
     if name not in WESTERN:
         return True
-    letters = [c for c in text[:SAMPLE] if c.isalpha()]
-    beyond = sum(c > "\x7f" for c in letters)
-    return beyond * 2 < len(letters) or _best(sample)[0] < LIKELY
+    words = [word for word in WORD.findall(text[:SAMPLE]) if not word.isascii()]
+    strange = sum(sum(c > "\x7f" for c in word) * 3 > len(word) * 2 for word in words if len(word) > 1)
+    return (strange * 2 < len(words) and not CONTROLS.search(text)) or _best(sample)[0] < LIKELY
 
 
 def _best(sample: bytes) -> tuple[float, str]:

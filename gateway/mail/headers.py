@@ -149,12 +149,18 @@ def _parameter(name: str, plain: dict[str, bytes], default: str) -> str:
 
 def _extended(pieces: list[tuple[bytes, bool]], default: str) -> str:
     name: str | None = None
-    data = b""
+    data, data_star = b"", None
     for number, (piece, star) in enumerate(pieces):
         if star and number == 0 and piece.count(b"'") >= 2:
             said, _, piece = piece.split(b"'", 2)
             name = said.decode("ascii", "replace")
-        data += unquote_to_bytes(piece) if star else piece
+        if star and data_star is not None:
+            data_star += piece
+        elif star:
+            data_star = piece
+        else:
+            data, data_star = data + unquote_to_bytes(data_star or b"") + piece, None
+    data += unquote_to_bytes(data_star or b"")  # some cut inside of %D9
     if name is None:
         return read(data, default)
     return UNSAFE.sub(" ", charset.decode(data, name, default).text).strip()

@@ -22,6 +22,7 @@ class Marks:
     forwarded: re.Pattern[str]
     fields: frozenset[str]  #: labels of quoted header lines, plain
     subjects: tuple[str, ...]  #: of automatic mail, plain
+    forwards: tuple[str, ...] = ()  #: beginnings of the subject of what is handed on, plain
 
 
 def plain(line: str) -> str:
@@ -46,7 +47,7 @@ def read(path: Path = SHIPPED) -> Marks:
 
     return Marks(
         patterns("attribution"), patterns("original"), patterns("forwarded"),
-        frozenset(words("fields")), tuple(words("subjects")),
+        frozenset(words("fields")), tuple(words("subjects")), tuple(words("forwards")),
     )  # fmt: skip
 
 

@@ -20,11 +20,19 @@ class Split:
     sure: bool
 
 
-def split(text: str, html_quoted: str, marks: Marks, ours: tuple[str, ...] = ()) -> Split:
+def forwarded(subject: str, marks: Marks) -> bool:
+    """Does the subject say that the letter hands another one on?"""
+    return plain(subject).lower().startswith(marks.forwards)
+
+
+def split(text: str, html_quoted: str, marks: Marks, ours: tuple[str, ...] = (), whole: bool = False) -> Split:
     """Cut `text` at quotes; text below or between `>` quotes stays, a forward is content.
 
     `ours` are our own first lines («write above this line») in any language. `html_quoted` was told apart already.
+    `whole`: the letter hands another one on, so nothing is cut.
     """
+    if whole:
+        return Split("\n".join(one for one in (text.strip(), html_quoted) if one), "", "forward", True)
     lines = text.split("\n")
     bare = [plain(line) for line in lines]
     at, how = _cut(bare, marks, ours)

@@ -53,7 +53,7 @@ def first(job: Job) -> Mail:
     if not mail.text.strip():
         words = html.crude(mail.html)[:65_536]
         return dataclasses.replace(mail, text="", new=words) if words else mail
-    split = quote.split(mail.text, "", marks.read(), job.ours)
+    split = quote.split(mail.text, "", marks.read(), job.ours, quote.forwarded(mail.subject, marks.read()))
     return dataclasses.replace(mail, new=split.new, quoted=split.quoted)
 
 
@@ -62,7 +62,8 @@ def second(mail: Mail, job: Job) -> Words:
     if mail.text.strip() or not mail.html.strip():
         return Words()
     found = html.words(mail.html)
-    split = quote.split(found.new or found.quoted, found.quoted if found.new else "", marks.read(), job.ours)
+    whole = quote.forwarded(mail.subject, marks.read())
+    split = quote.split(found.new or found.quoted, found.quoted if found.new else "", marks.read(), job.ours, whole)
     return Words(f"{found.new}\n{found.quoted}".strip()[:65_536], split.new[:65_536], split.quoted[:65_536])
 
 
