@@ -508,6 +508,8 @@ class Measure:
     units: int
     parts: int
     left: int
+    cost: int = 0  #: rial, where the line's price is known
+    cut: bool = False  #: longer than may go: the rest is on the portal only
 
 
 @dataclass(frozen=True, slots=True)
@@ -542,7 +544,9 @@ class Lined(Protocol):
 class Measuring(Protocol):
     """Optional: a channel whose texts come in parts."""
 
-    def measure(self, text: str) -> Measure: ...
+    def measure(self, text: str, facts: Mapping[str, Any] | None = None, lang: str = "fa") -> Measure:
+        """Of `text` as it is; with `facts` (unit, code) framed as an answer."""
+        ...
 
 
 __all__ = [

@@ -323,7 +323,7 @@ def delivery(office: Office, row: RowMapping) -> Delivery:
     )
     return Delivery(
         outbox=row["id"], channel=row["channel"], to=to, state=row["state"], why=row["why"], attempt=row["attempt"],
-        at=row["done_at"] or row["at"],
+        at=row["done_at"] or row["at"], parts=row["parts"], cost=row["cost"],
     )  # fmt: skip
 
 

@@ -82,6 +82,8 @@ class Delivery:
     why: str
     attempt: int
     at: int
+    parts: int | None = None  #: messages on the air, where it comes in parts
+    cost: int | None = None  #: rial
 
 
 @dataclass(frozen=True, slots=True)

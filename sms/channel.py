@@ -97,8 +97,9 @@ class Sms:
             await self._read_held(door)
         return await self._outgoing.send(door, message)
 
-    def measure(self, text: str) -> Measure:
-        return parts.measure(text)
+    def measure(self, text: str, facts: Mapping[str, Any] | None = None, lang: str = "fa") -> Measure:
+        """Of `text` as it is; with `facts` framed, compacted and cut as an answer of the first line."""
+        return parts.measure(text) if facts is None else self._outgoing.measure(text, facts, lang)
 
     # ---- in
 

@@ -114,8 +114,8 @@ class Incoming:
         heard = Heard(
             "sms", f"{provider}:{name}:{arrival.id}" if arrival.id else "", name,
             Contact(ContactKind.PHONE, sender, proven=True) if sender else None,
-            "\x00".join((sender or arrival.sender, line.number, arrival.text.strip())), rules, polled, self._silent(sender),
-            echo.mask(arrival.text), ours, self._exempt,
+            "\x00".join((sender or arrival.sender, line.number, arrival.text.strip())), rules, polled,
+            self._silent(sender), echo.mask(arrival.text), ours, self._exempt,
         )  # fmt: skip
         verdict = await door.judge(heard)
         if verdict.quiet and verdict.first:

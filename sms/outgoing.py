@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from core import phones
 from core.channels import (
@@ -15,6 +16,7 @@ from core.channels import (
     Contact,
     ContactKind,
     Door,
+    Measure,
     Outbound,
     Outcome,
     Purpose,
@@ -80,6 +82,14 @@ class Outgoing:
         words = wording.fit(wording.words(message, self._say), line, self._say, message.lang)
         key = message.epoch << 36 | message.id
         return Text(key, message.to, line.number, words, message.purpose, message.not_after)
+
+    def measure(self, text: str, facts: Mapping[str, Any], lang: str) -> Measure:
+        """What an answer by the first line would take."""
+        line = next(iter(self._lines.values()))
+        framed = wording.answer(text, facts, self._say, lang)
+        shown = wording.fit(framed, line, self._say, lang)
+        taken = parts.measure(shown)
+        return replace(taken, cost=taken.parts * line.price, cut=wording.is_cut(framed, line))
 
     def _told(self, outcome: Outcome, name: str, message: Outbound) -> Outcome:
         """A send that counts in the line's spending."""

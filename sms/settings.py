@@ -42,6 +42,7 @@ class LineSettings:
     rate: Annotated[float, Range(0.1, 10_000)] = 20.0  #: texts a second to each provider
     daily_parts: Annotated[int, Range(0)] = 5000  #: 0 = no limit
     daily_rial: Annotated[int, Range(0)] = 0  #: 0 = no limit
+    price: Annotated[int, Range(0)] = 0  #: rial a part, for what is shown before sending; 0 = not known
     credit_floor: Annotated[int, Range(0)] = 0  #: rial; below it an alarm
     template: str = ""  #: the provider's template for one-time codes; empty = an ordinary text
     on_unknown: Literal["park", "resend_once"] = "park"  #: where a provider cannot be asked what it did

@@ -45,6 +45,17 @@ def choices(listed: Sequence[str]) -> str:
     return "\n".join(f"{n}) {codes.show(code)}" for n, code in enumerate(listed, 1))
 
 
+def answer(text: str, facts: Mapping[str, Any], say: Say, lang: str) -> str:
+    """An operator's answer in its frame, as it will go."""
+    shown = {**facts, "code": codes.show(str(facts["code"]))}
+    return say("sms.answer", lang, **{**shown, "answer": text})
+
+
+def is_cut(text: str, line: LineSettings) -> bool:
+    """Is it longer than may go, however compact?"""
+    return not _fits(parts.compact(text) if line.compact else text, line)
+
+
 def words(message: Outbound, say: Say) -> str:
     """The text of an outbox row: an operator's answer framed, or one of the channel's own sentences."""
     facts = _facts(message, say)

@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from core.permissions import Permission
 from web.auth import PUBLIC, SIGNED_IN, session
-from web.console import deeds, home, letters, notice, operators, out, phone, prompts, queue, signin, ticket, walkin
+from web.console import (
+    deeds,
+    home,
+    letters,
+    lines,
+    notice,
+    operators,
+    out,
+    phone,
+    prompts,
+    queue,
+    signin,
+    ticket,
+    walkin,
+)
 from web.routes import Route, get, post
 from web.uploads import Limits
 
@@ -26,6 +40,9 @@ ROUTES: list[Route] = [
     get("/console/out", out.show, READ),
     post("/console/out/{row:[0-9]{1,18}}/resend", out.resend, session(Permission.REPLY)),
     post("/console/out/{row:[0-9]{1,18}}/by-hand", out.by_hand, session(Permission.REPLY)),
+    get("/console/lines", lines.show, SETTINGS),
+    post("/console/lines/{channel:[a-z]+}/{line}/pause", lines.pause, SETTINGS),
+    post("/console/lines/{channel:[a-z]+}/{line}/resume", lines.resume, SETTINGS),
     get("/console/phone", phone.show, SETTINGS),
     post("/console/phone/reload", phone.reload, SETTINGS),
     get("/console/phone/menu/{name}", phone.menu, SETTINGS),
@@ -54,6 +71,7 @@ ROUTES: list[Route] = [
     get("/console/t/{id:[0-9]{1,18}}", ticket.show, READ),
     get("/console/t/{id:[0-9]{1,18}}/slip", walkin.slip, session(Permission.WALK_IN)),
     post("/console/t/{id:[0-9]{1,18}}/reply", ticket.reply, READ, FILES),
+    post("/console/t/{id:[0-9]{1,18}}/measure", ticket.measure, READ, FILES),
     post("/console/t/{id:[0-9]{1,18}}/unsend", ticket.unsend, READ),
     post("/console/t/{id:[0-9]{1,18}}/{deed:[a-z_]+}", deeds.do, READ),
 ]

@@ -11,6 +11,7 @@ from typing import Annotated
 from aiohttp import web
 
 from core import desk, people, replies
+from core.channels import Measure, Measuring
 from core.errors import Guarded, NotAllowed, Stale, WrongInput, WrongState
 from core.model import Contact, Way
 from core.points import CHANNEL_OF, KIND_OF
@@ -58,6 +59,12 @@ async def reply(visit: Visit) -> web.StreamResponse:
         return await again(visit, number(visit), 422, "reply", {wrong.field: wrong.word})
     visit.parts.wake()
     raise web.HTTPSeeOther(f"/console/t/{number(visit)}#end")
+
+
+async def measure(visit: Visit) -> web.StreamResponse:
+    """How many messages the words of the reply box would take, framed as they would go; nothing is sent."""
+    view = await desk.ticket(visit.parts.store, visit.actor, number(visit))
+    return await _page(visit, view, 200, "measure")
 
 
 async def unsend(visit: Visit) -> web.StreamResponse:
@@ -132,12 +139,29 @@ async def _page(
         colleagues=colleagues,
         service=visit.site.agency.service_title(view.service, visit.lang) if view.service else "",
         roads=roads(view),
+        measures=_measuring(visit, view) is not None,
+        measured=_measured(visit, view) if tried in ("reply", "measure") else None,
         allowed=lambda name: _allowed(visit, view, name),
         undoable=lambda one: _undoable(visit, one),
         mark_text=lambda mark: _known(visit, "console.mark.", mark),
         event_text=lambda kind: _known(visit, "core.event.", kind),
         reason_text=lambda reason: _known(visit, "console.close.", str(reason)),
     )
+
+
+def _measuring(visit: Visit, view: TicketView) -> Measuring | None:
+    """The channel whose texts are counted in parts, if the answer may go by one."""
+    return next((found for road in roads(view) if (found := visit.parts.measures.get(road.channel))), None)
+
+
+def _measured(visit: Visit, view: TicketView) -> Measure | None:
+    """What the typed words would take, as an answer of this ticket's unit with its code."""
+    channel, text = _measuring(visit, view), visit.form.get("text")
+    if channel is None or not text:
+        return None
+    lang = visit.parts.config.agency.lang
+    facts = {"unit": visit.site.agency.unit_name(view.unit, lang), "code": view.code}
+    return channel.measure(text, facts, lang)
 
 
 @dataclass(frozen=True, slots=True)
