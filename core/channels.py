@@ -412,6 +412,10 @@ class Door(Protocol):
         """Queue an automatic sentence; False when (channel, ref) was told before. On disk when it returns."""
         ...
 
+    async def transcribed(self, message: int, key: str, words: str, by: str) -> None:
+        """What a machine wrote down of the sound `key` of a message; shown as such. Raises NotFound, Busy."""
+        ...
+
     async def raw(self, channel: str, ref: str, data: bytes, why: str) -> int:
         """Keep raw bytes without a ticket (empty SMS, confidential text, orphan report), readable by no role."""
         ...

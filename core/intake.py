@@ -12,7 +12,21 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core import asking, budgets, cipher, codes, hearing, ids, misses, optouts, outbox, points, questions, spending
+from core import (
+    asking,
+    budgets,
+    cipher,
+    codes,
+    hearing,
+    ids,
+    misses,
+    optouts,
+    outbox,
+    points,
+    questions,
+    spending,
+    transcripts,
+)
 from core.book import Book
 from core.channels import (
     Act,
@@ -141,6 +155,10 @@ class Desk:
         if noted is not None and self._wake is not None:
             self._wake()
         return noted
+
+    async def transcribed(self, message: int, key: str, words: str, by: str) -> None:
+        """A machine wrote down a voice message; shown as such. Raises NotFound, Busy."""
+        await self._store.write(transcripts.write, message, key, words, by, self._clock.now())
 
     async def raw(self, channel: str, ref: str, data: bytes, why: str) -> int:
         """Keep raw bytes without a ticket, readable by no role; the row's id, once it is on disk. A repeat of the

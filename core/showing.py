@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, codes, ladder, phones, points, states
+from core import cipher, codes, ladder, phones, points, states, transcripts
 from core.access import may, scope
 from core.errors import NotFound, WrongInput
 from core.model import Contact, ContactKind, KeptFile, Kind, Scan, State, Way
@@ -125,7 +125,7 @@ def _matching(office: Office, q: str) -> sa.ColumnElement[bool]:
         return contact.c.blind == cipher.blind(office.keyring, ContactKind.PHONE, phone)
     if "@" in q:
         return contact.c.blind == cipher.blind(office.keyring, ContactKind.MAIL, q.lower())
-    return ticket.c.subject.contains(q, autoescape=True)
+    return sa.or_(ticket.c.subject.contains(q, autoescape=True), transcripts.holding(q, ticket.c.id))
 
 
 def _paged(ask: sa.Select[Any], view: View, after: str | None) -> sa.Select[Any]:

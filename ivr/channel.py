@@ -45,6 +45,8 @@ from ivr.speech import Speech
 from ivr.spool import Spool
 from ivr.stand import Walk
 from ivr.steps import Item
+from ivr.transcripts import PROGRAMS, Transcripts
+from ivr.voices import PROGRAM, Voices
 
 log = logging.getLogger(__name__)
 LEAST_FREE = 0.10  # share of the disk below which nothing new is recorded
@@ -68,6 +70,8 @@ class Phone:
         self._zone = str(gear.agency.get("zone") or jalali.ZONE)
         self._spool = Spool(Path(gear.folder) / "spool")
         self._speech: Speech | None = None
+        self._voices: Voices | None = None
+        self._transcripts: Transcripts | None = None
         self._house: House | None = None
         self._plane: Plane | None = None
         self._lines: list[Any] = []
@@ -119,6 +123,9 @@ class Phone:
         if self._plane is not None:
             await asyncio.to_thread(self._plane.stop)
             self._plane = None
+        for part in (self._voices, self._transcripts):
+            if part is not None:
+                await part.close()
         if self._speech is not None:
             await asyncio.to_thread(self._speech.close)
             self._speech = None
@@ -218,6 +225,9 @@ class Phone:
         gear, extra = self._gear, self._gear.extra
         self._stopping = False
         self._speech = Speech(Path(gear.folder) / "speech")
+        self._voices = Voices(
+            self._speech, {lang: (each.start(PROGRAM), each.name) for lang, each in self.site.voices.items()}
+        )
         self.shelf = Shelf(Path(gear.folder) / "prompts", prompt_folders(gear)[1:], self._clock)
         self.notices = Notices(door, self._clock)
         self._house = House(
@@ -237,6 +247,7 @@ class Phone:
         )
         self._task(self.operators.run())
         self._task(self.notices.keep_fresh())
+        self._write_down(door)
         if self.site.callback is not None:
             self._callbacks = CallBacks(
                 self.site.callback, lambda: self._lines, door, self._clock, self._zone,
@@ -246,9 +257,19 @@ class Phone:
         self._task(self._warm(self._house))
 
     def _sounds(self, say: Say) -> Sounds:
-        assert self._speech is not None
+        assert self._voices is not None
         prompts = Prompts(say, self.shelf.folders, self._zone)
-        return Sounds(prompts, self._speech, self._gear.extra.get("read"), self.today)
+        return Sounds(prompts, self._voices, self._gear.extra.get("read"), self.today)
+
+    def _write_down(self, door: Door) -> None:
+        """Have voice messages written down, where there is a model for it."""
+        scribe, read = self.site.scribe, self._gear.extra.get("read")
+        if scribe is None or read is None:
+            return
+        child = scribe.start(PROGRAMS[scribe.engine])
+        self._transcripts = Transcripts(child, f"{scribe.engine} {Path(scribe.model).name}", door, read)
+        self._spool.taken = self._transcripts.wanted
+        self._task(self._transcripts.run())
 
     async def _sweep(self, house: House) -> None:
         """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered."""

@@ -13,9 +13,11 @@ from config.positions import Document, Where
 from core.channels import Gear
 from ivr import callback, menu, missed, roster
 from ivr.callback import Callback
+from ivr.child import Model
 from ivr.menu import Menus
 from ivr.roster import Queue, Roster
 from ivr.settings import AnyLine, Extension, Line
+from ivr.transcripts import Scribe
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Site:
     langs: tuple[str, ...]
     roster: Roster = field(default_factory=Roster)
     callback: Callback | None = None  #: None: answers wait for the caller
+    voices: Mapping[str, Model] = field(default_factory=dict)  #: speech models by language
+    scribe: Scribe | None = None  #: None: nobody writes voice messages down
 
 
 def read_site(gear: Gear) -> Site:
@@ -41,10 +45,11 @@ def read_site(gear: Gear) -> Site:
         raise Faults(menus)
     faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
     called = _callback(gear, lines, menus, where, faults)
+    voices, scribe = _models(gear, texts, where, faults)
     faults += roster.faults(people, menus.trees.values(), where / "queue")
     if faults:
         raise Faults(faults)
-    return Site(lines, menus, tuple(texts), people, called)
+    return Site(lines, menus, tuple(texts), people, called, voices, scribe)
 
 
 def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
@@ -92,6 +97,22 @@ def _callback(
         told = f"menus/{callback.MENU}.toml must be there, with [menu.{callback.SURE}] and [menu.{callback.HEARD}]"
         faults.append(place.fault("unknown-menu", told))
     return found
+
+
+def _models(
+    gear: Gear, texts: Mapping[str, Any], where: Where, faults: list[Fault]
+) -> tuple[dict[str, Model], Scribe | None]:
+    """`[phone.voice.LANGUAGE]` and `[phone.transcription]`."""
+    voices = shape.gather_each(Model, gear.lines.get("voice", {}), where / "voice", faults)
+    for lang, model in voices.items():
+        faults += model.faults(where / "voice" / lang)
+        if lang not in texts:
+            faults.append((where / "voice" / lang).fault("unknown-language", f"there are texts in {', '.join(texts)}"))
+    if "transcription" not in gear.lines:
+        return voices, None
+    scribe = shape.gather(Scribe, gear.lines["transcription"], where / "transcription", faults)
+    faults += scribe.faults(where / "transcription") if scribe is not None else []
+    return voices, scribe
 
 
 def _roster(gear: Gear, where: Where) -> Roster:

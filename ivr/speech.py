@@ -62,7 +62,7 @@ class Speech:
             raise NoVoice(f"no speech voice for the language {lang!r}")
         if not keep:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._speak, text, voice)
-        name = hashlib.sha256(f"{voice}\0{self.speed}\0{text}".encode(errors="replace")).hexdigest()
+        name = self._name(text, voice)
         run = self._recent.get(name)
         if run is None:
             run = await asyncio.get_running_loop().run_in_executor(self._thread, self._prompt, name, text, voice)
@@ -71,6 +71,21 @@ class Speech:
         if len(self._recent) > KEPT:
             self._recent.popitem(last=False)
         return run
+
+    async def kept(self, text: str, voice: str) -> Run | None:
+        """What another voice has said before, if it is in the cache."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _read, self._path(text, voice))
+
+    async def keep(self, text: str, voice: str, run: Run) -> None:
+        """Put what another voice has said into the cache."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._keep, self._path(text, voice), run)
+
+    def _name(self, text: str, voice: str) -> str:
+        return hashlib.sha256(f"{voice}\0{self.speed}\0{text}".encode(errors="replace")).hexdigest()
+
+    def _path(self, text: str, voice: str) -> Path:
+        name = self._name(text, voice)
+        return self.folder / name[:2] / f"{name}.g711"
 
     def close(self) -> None:
         """End the thread; a text being said is finished first."""

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from ivr.media import record
 
 LEAST = 2.0  # seconds; less is a slip, not a message
 log = logging.getLogger(__name__)
+
+
+Taken = Callable[[Receipt, KeptFile, str], Awaitable[None]]  # receipt, recording, language
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,7 @@ class Spool:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.taken: Taken | None = None  #: told of each recording whose receipt is there, before its files go
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def sound(self, ref: str) -> str:
@@ -112,6 +116,8 @@ async def hand_over(door: Door, spool: Spool, note: Note, say: Say, recovered: b
     kept = await door.keep(data, "voice.wav")
     sound = replace(kept, name=f"voice-{note.step}.wav", type="audio/x-wav", seconds=seconds)
     receipt = await door.take(message(note, say, sound, recovered))
+    if spool.taken is not None:
+        await spool.taken(receipt, sound, note.lang)
     spool.forget(note.ref)
     return receipt
 
