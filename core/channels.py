@@ -328,6 +328,21 @@ class Facts:
     rows: Sequence[Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call that is over, whatever came of it; `ref` is stored once only."""
+
+    ref: str
+    line: str
+    called: str
+    began_at: int  #: ms UTC
+    seconds: int
+    way: str  #: how it ended: caller, us, no_media, too_long …
+    contact: Contact | None = None
+    ticket: int | None = None  #: the last one that came of it
+    facts: Mapping[str, Any] = field(default_factory=dict)  #: path, queue, operator, waited, talked, lost, jitter_ms
+
+
 class Drawer(Protocol):
     """Small durable scratch of a channel (SMS parts, conversation state, poll marks)."""
 
@@ -410,6 +425,10 @@ class Door(Protocol):
 
     async def tell(self, note: Note) -> bool:
         """Queue an automatic sentence; False when (channel, ref) was told before. On disk when it returns."""
+        ...
+
+    async def call_over(self, call: CallRecord) -> None:
+        """Keep the record of a call on its caller's history. A repeat changes nothing. Raises Busy."""
         ...
 
     async def transcribed(self, message: int, key: str, words: str, by: str) -> None:
@@ -554,9 +573,9 @@ class Measuring(Protocol):
 
 
 __all__ = [
-    "Act", "Answer", "Asker", "Asks", "Auto", "Channel", "Clock", "Contact", "ContactKind", "DeliveryState", "Door",
-    "Drawer", "Facts", "Gear", "Heard", "Hint", "HintKind", "Hooked", "Inbound", "KeptFile", "Kind", "LineView",
-    "Lined", "Measure", "Measuring", "Note", "Outbound", "Outcome", "Purpose", "Question", "RawReply", "RawRequest",
-    "Receipt", "Refused", "Rereading", "Returned", "Say", "Sent", "State", "Trust", "TryLater", "Unknown", "Verdict",
-    "Words",
+    "Act", "Answer", "Asker", "Asks", "Auto", "CallRecord", "Channel", "Clock", "Contact", "ContactKind",
+    "DeliveryState", "Door", "Drawer", "Facts", "Gear", "Heard", "Hint", "HintKind", "Hooked", "Inbound",
+    "KeptFile", "Kind", "LineView", "Lined", "Measure", "Measuring", "Note", "Outbound", "Outcome", "Purpose",
+    "Question", "RawReply", "RawRequest", "Receipt", "Refused", "Rereading", "Returned", "Say", "Sent", "State",
+    "Trust", "TryLater", "Unknown", "Verdict", "Words",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from core import (
     asking,
     budgets,
+    calls,
     cipher,
     codes,
     hearing,
@@ -32,6 +33,7 @@ from core.channels import (
     Act,
     Answer,
     Asker,
+    CallRecord,
     Clock,
     DeliveryState,
     Facts,
@@ -120,6 +122,12 @@ class Desk:
     async def judge(self, heard: Heard) -> Verdict:
         """What may be done with a short text; a repeat gets the first verdict."""
         return await self._store.write(hearing.judge, heard, self._throttle.rules, self._ring, self._clock.now())
+
+    async def call_over(self, call: CallRecord) -> None:
+        """Keep the record of a call on its caller's history. A repeat changes nothing. Raises Busy."""
+        who = call.contact
+        blind = cipher.blind(self._ring, who.kind, clean(who.value)) if who is not None else None
+        await self._store.write(calls.over, call, blind)
 
     async def opt(self, channel: str, line: str, who: Contact, out: bool, why: str = "") -> None:
         """No notices and surveys by this line any more (`out`), or again."""

@@ -445,6 +445,23 @@ question = Table(
     Index("ix_question_until", "until"),
 )
 
+call = Table(  # calls that are over; nothing of a call lies here before
+    "call",
+    metadata,
+    Column("agency", SmallInteger, primary_key=True, server_default="1"),
+    Column("ref", Text, primary_key=True),  #: random, of the call
+    Column("at", Big, nullable=False),  #: when it began
+    Column("seconds", Integer, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("called", Text, nullable=False),
+    Column("blind", LargeBinary),  #: HMAC of the caller's number
+    _flag("proven"),
+    Column("way", Text, nullable=False),  #: how it ended
+    Column("ticket", Big, ForeignKey("ticket.id")),
+    Column("facts", Json, nullable=False, server_default="{}"),
+    Index("ix_call_blind", "blind", "at"),
+)
+
 heard = Table(
     "heard",
     metadata,

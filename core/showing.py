@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, codes, ladder, phones, points, states, transcripts
+from core import calls, cipher, codes, ladder, phones, points, states, transcripts
 from core.access import may, scope
 from core.errors import NotFound, WrongInput
 from core.model import Contact, ContactKind, KeptFile, Kind, Scan, State, Way
@@ -23,7 +23,7 @@ from core.schema import code, contact, event, file, message, outbox, raw, staff,
 from core.store import Store
 from core.text import clean
 from core.turn import known
-from core.views import Actor, Delivery, EventView, MessageView, Page, QueueRow, TicketView
+from core.views import Actor, CallView, Delivery, EventView, MessageView, Page, QueueRow, TicketView
 
 MOST = 200  # rows of a page
 OTHERS = 5  # newest tickets of the same contact beside a ticket
@@ -209,6 +209,7 @@ class _Found:
     raws: frozenset[int]
     names: Mapping[int, str]
     others: Sequence[RowMapping]
+    calls: Sequence[CallView]
     points: Sequence[points.Point]
     sealed: Mapping[int, bytes]
 
@@ -227,7 +228,7 @@ async def ticket_of(store: Store, who: Actor, number: int) -> TicketView:
         person=_name(office, row), contact=_contact(office, row), answer_by=row["answer_by"], route=row["route"],
         messages=[_message(office, found, one) for one in found.messages],
         events=[_event(found, one) for one in found.events], events_allowed=deeds(office, who, row),
-        others=[queue_row(office, one) for one in found.others],
+        others=[queue_row(office, one) for one in found.others], calls=found.calls,
         points=[_point(office, found, one) for one in found.points], facts=row["facts"] or {},
         taken_by=found.messages[0]["author"] if found.messages else None,
     )  # fmt: skip
@@ -261,6 +262,7 @@ def _find(s: Connection, within: sa.ColumnElement[bool], number: int) -> _Found:
         frozenset(s.execute(sa.select(raw.c.message).where(raw.c.message.in_([m["id"] for m in messages]))).scalars()),
         _staff_names(s, [m["author"] for m in messages], [e["actor"] for e in events]),
         _of(s, _same_contact(row, within)) if row["contact"] is not None else [],
+        calls.of(s, [one.contact for one in there]),
         there,
         points.sealed(s, [one.contact for one in there]),
     )

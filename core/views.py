@@ -118,6 +118,19 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
+class CallView:
+    """A call that is over."""
+
+    at: int  #: ms UTC, when it began
+    seconds: int
+    way: str  #: how it ended
+    line: str
+    ticket: int | None
+    proven: bool  #: the caller's number was vouched for
+    facts: Mapping[str, Any]  #: of core.channels.CallRecord
+
+
+@dataclass(frozen=True, slots=True)
 class TicketView:
     """A ticket as the console shows it."""
 
@@ -151,4 +164,5 @@ class TicketView:
     facts: Mapping[str, Any] = field(default_factory=dict)  #: `path` and `recovered` of a call, envelope of a letter, …
     taken_by: int | None = None  #: who of the staff typed it in for somebody
     others: Sequence[QueueRow] = ()  #: newest tickets of the same contact
+    calls: Sequence[CallView] = ()  #: newest calls of the same contacts
     points: Sequence[Contact] = ()  #: the citizen's points, in the order in which they are tried

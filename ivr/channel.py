@@ -26,7 +26,7 @@ from core import jalali
 from core.channels import Channel, Clock, Door, Gear, Outbound, Outcome, Refused, Say
 from core.clock import SystemClock
 from core.errors import Busy, PasokhError
-from ivr import missed, spool
+from ivr import ended, missed, spool
 from ivr.call import Call
 from ivr.callback import CallBacks, Watch
 from ivr.counter import Card, House
@@ -210,7 +210,10 @@ class Phone:
 
     def _call_ended(self, leg: Leg, task: asyncio.Task[None]) -> None:
         self._calls.pop(leg.id, None)
-        self._live.pop(leg.id, None)
+        over = self._live.pop(leg.id, None)
+        if over is not None and self._house is not None:
+            more = self.operators.told.pop(leg.id, {})
+            self._task(ended.note(self._house.door, leg, over[0].walk, over[1], self._clock.now(), more))
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call broke", exc_info=error, extra={"call": leg.id})
 

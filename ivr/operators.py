@@ -89,6 +89,7 @@ class Operators:
         self._pop_ups: dict[str, PopUp] = {}
         self._talks: dict[str, str] = {}  # operator → call, as the machine joined them
         self._tasks: set[asyncio.Task[None]] = set()
+        self.told: dict[str, dict[str, Any]] = {}  #: for the record of each call: queue, waited, operator, talked
 
     # ---------------------------------------------------------------- for the channel
 
@@ -120,6 +121,8 @@ class Operators:
         caller: Other = leg  # type: ignore[assignment]
         visit = Visit(caller, walk, deed.name, deed.unit, self._house().clock.now())
         self._visits[leg.id] = visit
+        told = self.told[leg.id] = {"queue": deed.name}
+        began = time.monotonic()
         caller.untimed()
         caller.music([music()])
         try:
@@ -130,6 +133,7 @@ class Operators:
                 yield event
         finally:
             del self._visits[leg.id]
+            told.setdefault("waited", round(time.monotonic() - began))
             visit.gone.set()
             caller.untimed(False)
             self._feed(hall.Left(leg.id, keep=not caller.up))
@@ -143,7 +147,8 @@ class Operators:
         caller: Other = leg  # type: ignore[assignment]
         caller.untimed()
         caller.music([music()])
-        guest = None
+        guest, began = None, time.monotonic()
+        told = self.told.setdefault(leg.id, {})
         try:
             answer = await self._dial(number, RING, None, leg.line)
             if not isinstance(answer, Guest):
@@ -151,13 +156,16 @@ class Operators:
                 return
             guest = answer
             yield steps.Connected()
+            began = time.monotonic()
             guest.leg.untimed()
             guest.leg.bridge(caller)
             await guest.gone.wait()
             yield steps.Parted("done")
         finally:
             caller.untimed(False)
+            told["unit"] = deed.to
             if guest is not None:
+                told["talked"] = round(time.monotonic() - began)
                 self._task(guest.end())
 
     async def call_back(self, leg: Leg, deed: steps.CallBack, walk: Walk) -> bool:
@@ -339,6 +347,9 @@ class Operators:
             await talk.run(left)
         finally:
             seconds = time.monotonic() - began
+            if note.call in self.told:
+                met = {"operator": ring.login, "waited": round(ring.waited), "talked": round(seconds)}
+                self.told[note.call].update(met)
             self._feed(hall.Over(ring.login, seconds))
             self._task(self._kept(talk, seconds))
 

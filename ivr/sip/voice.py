@@ -66,6 +66,11 @@ class Voice:
         return self._plays
 
     @property
+    def ended(self) -> str:
+        """Why, once it has begun to end: caller, us, no_media …"""
+        return self._why or ""
+
+    @property
     def up(self) -> bool:
         """Has it not begun to end?"""
         return self._why is None

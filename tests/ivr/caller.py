@@ -191,6 +191,8 @@ class MemoryDoor:
 
     async def delivered(self, *args: Any) -> None: ...
 
+    async def call_over(self, call: Any) -> None: ...
+
     async def tell(self, note: Any) -> bool:
         return True
 

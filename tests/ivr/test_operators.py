@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from core.schema import call as calls
 from core.schema import file, message, ticket
 from ivr.channel import Phone
 from ivr.leg import HungUp, LegEvent, PlayedOut, Pressed, Run
@@ -255,6 +256,11 @@ async def test_an_operator_is_rung_presses_1_and_both_talk_recorded_after_the_no
     await until(lambda: "130" in out.rung)  # served: the menu goes on, to a unit's telephone that is busy
     await asyncio.wait_for(caller.over.wait(), 15)
     assert ours.operators.duties()[1].duty is Duty.READY
+    [past] = await until(lambda: made.read(rows, calls))
+    assert (past["proven"], past["way"]) == (True, "us")
+    facts = past["facts"]
+    assert (facts["queue"], facts["operator"], facts["path"][0]) == ("main", "sara", "line")
+    assert facts["talked"] >= 2 and facts["packets"] > 100 and facts["jitter_ms"] >= 0
 
 
 def spool(ours: Phone):
