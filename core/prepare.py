@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
 
-from core import automatic, cipher, codes, events, followups, ids, phones, points, routing, text
+from core import automatic, cipher, codes, digest, events, followups, ids, phones, points, routing, text
 from core.book import Book
 from core.channels import Act, Inbound, Trust
 from core.errors import Busy, WrongInput
@@ -201,7 +201,9 @@ def _hashes(heard: Inbound, words: str, subject: str | None) -> tuple[bytes, byt
     )  # fmt: skip
     name = f"{heard.channel}\0{heard.ref}".encode(errors="replace")
     spoken = repr(said).encode(errors="backslashreplace")
-    return blake2b(name, digest_size=16).digest(), blake2b(spoken, digest_size=16).digest()
+    body = blake2b(digest_size=16)
+    digest.feed(body, spoken)
+    return blake2b(name, digest_size=16).digest(), body.digest()
 
 
 def _who(contact: Contact | None) -> str | None:

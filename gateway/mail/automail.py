@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from core.channels import Auto
 from gateway.mail import headers, thread
@@ -32,7 +33,10 @@ def no_reply(address: str) -> bool:
 def echoes(mail: Mail, ours: Sequence[str]) -> bool:
     """Does it carry our mark `[#code]` or our first line? Whoever wrote it has a code of ours already."""
     said = plain(f"{mail.text}\n{mail.new}\n{mail.quoted}")
-    return bool(thread.CODE.search(plain(mail.subject))) or any(plain(line) in said for line in ours if line)
+    return bool(thread.CODE.search(plain(mail.subject))) or any(_plain(line) in said for line in ours if line)
+
+
+_plain = cache(plain)  #: of our own lines, which are few
 
 
 def _strong(mail: Mail, envelope: str, loop: str, own: frozenset[str]) -> bool:

@@ -72,6 +72,7 @@ class Link(Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.listener.links.discard(self)
+        self.listener.starved.discard(self)
         if self._greeted:
             self.listener.peers[self.peer] -= 1
             if not self.listener.peers[self.peer]:
@@ -187,6 +188,7 @@ class Link(Protocol):
         content = self._content
         self._on_disk(lambda: content.add(data))
         if not self.listener.make_room():
+            self.listener.starved.add(self)
             self._pause("memory")
 
     def _on_disk(self, change: Any) -> None:

@@ -51,6 +51,7 @@ class Listener(Factory):
         self.changed = asyncio.Event()  #: set when a link or a task has ended
         self.stopping = False
         self.reactor: Any = None
+        self.starved: set[Link] = set()  #: those that are not read from for want of memory
         self.in_memory = 0  #: octets of letters in memory, their verdicts not yet told
         self._memory = memory
         self._port: Any = None
@@ -181,10 +182,10 @@ class Listener(Factory):
 
     def freed(self) -> None:
         """Something has left the memory: whoever was paused for it is read from again."""
-        self.changed.set()
-        if self.in_memory <= self._memory:
-            for link in list(self.links):
+        if self.starved and self.in_memory <= self._memory:
+            for link in list(self.starved):
                 link.go_on("memory")
+            self.starved.clear()
 
 
 def _away(path: Path) -> None:

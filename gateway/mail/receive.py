@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from core import digest
 from core.channels import Auto, Contact, ContactKind, Door, HintKind, Inbound, KeptFile, Trust
 from core.errors import WrongInput
 from core.model import Scan
@@ -61,9 +62,10 @@ def reference(raw: bytes) -> str:
     """The letter's own id: SHA-256 of it without what each hop writes. The Message-ID never decides a repeat."""
     end = _head(raw)
     kept = [line for line in mime.FOLD.split(raw[:end]) if not NOT_OF_THE_LETTER.match(line)]
-    digest = hashlib.sha256(b"\r\n".join(kept))
-    digest.update(memoryview(raw)[end:])
-    return digest.hexdigest()
+    hashed = hashlib.sha256()
+    digest.feed(hashed, b"\r\n".join(kept))
+    digest.feed(hashed, memoryview(raw)[end:])
+    return hashed.hexdigest()
 
 
 def hops(raw: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -62,15 +63,13 @@ class Clamd:
 async def _pour(writer: asyncio.StreamWriter, data: AsyncIterator[bytes]) -> None:
     """Each piece behind its length; an empty one ends. A scanner that has heard enough hangs up: it has answered."""
     writer.write(b"zINSTREAM\0")
-    try:
+    with suppress(ConnectionError):
         async for piece in data:
             if piece:
                 writer.write(struct.pack("!I", len(piece)) + piece)
                 await writer.drain()
         writer.write(struct.pack("!I", 0))
         await writer.drain()
-    except ConnectionError:
-        pass
 
 
 def _verdict(said: bytes) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from functools import cache
 
 import authres
 
@@ -33,7 +34,12 @@ def listed(peer: str, allow: Sequence[str]) -> bool:
         address = ipaddress.ip_address(peer)
     except ValueError:
         return False
-    return any(address in ipaddress.ip_network(network, strict=False) for network in allow)
+    return any(address in _network(network) for network in allow)
+
+
+@cache
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(text, strict=False)
 
 
 def aligned(domain: str, sender: str) -> bool:

@@ -245,7 +245,7 @@ class _Stub:
 
     full = False
 
-    async def read(self, raw: bytes, charset: str, ours: tuple[str, ...] = ()) -> Any:
+    async def read(self, raw: bytes, charset: str, ours: tuple[str, ...] = (), null: bool = False) -> Any:
         from gateway.mail.mime import Mail
 
         return Mail(sender="sara@mailbox.example", senders=1, subject="bench", text="x" * 2000, new="x" * 2000)
