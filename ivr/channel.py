@@ -78,6 +78,7 @@ class Phone:
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._live: dict[str, tuple[Call, int]] = {}  # and when it began, ms UTC
         self._work: set[asyncio.Task[None]] = set()
+        self._records: set[asyncio.Task[None]] = set()  # of calls that are over, on their way to the store
         self._stopping = False
         self.operators = Operators(site.roster, lambda: self._lines, lambda: self.house)
         self.panel = Panel(self)
@@ -117,9 +118,14 @@ class Phone:
         if self._calls:
             await asyncio.wait(list(self._calls.values()), timeout=WIND_UP)
         await self.operators.stop()
-        for task in (*self._calls.values(), *self._work):
+        for task in self._calls.values():
             task.cancel()
-        await asyncio.gather(*self._calls.values(), *self._work, return_exceptions=True)
+        await asyncio.gather(*self._calls.values(), return_exceptions=True)
+        if self._records:
+            await asyncio.wait(set(self._records), timeout=WIND_UP)
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
         if self._plane is not None:
             await asyncio.to_thread(self._plane.stop)
             self._plane = None
@@ -213,7 +219,9 @@ class Phone:
         over = self._live.pop(leg.id, None)
         if over is not None and self._house is not None:
             more = self.operators.told.pop(leg.id, {})
-            self._task(ended.note(self._house.door, leg, over[0].walk, over[1], self._clock.now(), more))
+            self._records.add(
+                self._task(ended.note(self._house.door, leg, over[0].walk, over[1], self._clock.now(), more))
+            )
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call broke", exc_info=error, extra={"call": leg.id})
 
@@ -304,13 +312,15 @@ class Phone:
     def _room(self) -> bool:
         return share_free(str(self._spool.folder)) >= LEAST_FREE
 
-    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work_ended)
+        return task
 
     def _work_ended(self, task: asyncio.Task[None]) -> None:
         self._work.discard(task)
+        self._records.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("phone's own work broke", exc_info=error)
 
