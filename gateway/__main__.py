@@ -1,4 +1,4 @@
-"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | bench`. It only reads arguments."""
+"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | sms | bench`. It only reads arguments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log", default="warning", choices=["debug", "info", "warning", "error"], help="log level")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_demo, _serve, _check, _migrate, _route, _menu, _call, _bench):
+    for add in (_demo, _serve, _check, _migrate, _route, _menu, _call, _sms, _bench):
         add(commands)
     return parser
 
@@ -96,6 +96,13 @@ def _call(commands: Any) -> None:
     from ivr import phone
 
     phone.add_arguments(parser)
+
+
+def _sms(commands: Any) -> None:
+    parser = _command(commands, "sms", "Look at and steer the SMS lines of the running program.", _run_sms)
+    from gateway import texting
+
+    texting.add_arguments(parser)
 
 
 def _bench(commands: Any) -> None:
@@ -186,6 +193,12 @@ def _run_call(options: argparse.Namespace) -> int:
     from ivr import phone
 
     return _under_loop(phone.run(options))
+
+
+def _run_sms(options: argparse.Namespace) -> int:
+    from gateway import texting
+
+    return texting.run(options)
 
 
 def _run_bench(options: argparse.Namespace) -> int:
