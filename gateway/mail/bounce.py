@@ -5,16 +5,21 @@ Called in the parser worker: the heuristics of flufl.bounce are slow on hostile 
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from email.message import Message
 from enum import StrEnum
+
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it tells the log of each detector it tries
 
 TEXT = 65_536  # characters of a report that are searched for our ids
 WHY = 300  # characters of a server's reason
 PARTS = 60  # parts of a report that are looked at
 STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 ID = re.compile(r"<[a-z2-7]{13}\.[a-z2-7]{17}@[^<>\s]{1,255}>", re.IGNORECASE)
+FAILED = re.compile(r"(?i)deliver\w* (has )?failed|undeliver|not be delivered|returned mail|عدم تحویل|تحویل نشد")
+DAEMON = re.compile(r"(?i)\b(mailer-daemon|postmaster)@")
 ADDRESS = re.compile(r"[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+")
 FULL = ("2", "2")  # X.2.2: the mailbox is full, RFC 3463 s 3.3
 
@@ -120,14 +125,26 @@ def _guess(letter: Message) -> Bounce | None:
     """What servers write in words of their own."""
     from flufl.bounce import all_failures  # late: only reports without a status need it
 
+    sender = _give_from(letter)
     soft, hard = all_failures(letter)
     address = min(hard or soft, default=b"").decode("ascii", "replace").lower()
-    if not address:
+    if not address and FAILED.search(f"{_word(letter, 'Subject')}\n{_text(letter)}") and DAEMON.search(sender):
+        hard, named = frozenset((b"",)), ADDRESS.search(_text(letter))
+        address = named[0].lower() if named else ""
+    if not hard and not soft:
         return None
     status = STATUS.search(_text(letter))
     number = status.groups() if status else ()
     said = Said.DELAYED if not hard else _said("failed", number)
     return Bounce(said, address, status[0] if status else "")
+
+
+def _give_from(letter: Message) -> str:
+    """Some of the detectors fall over a From that is missing or beyond ASCII."""
+    said = str(letter.get("From") or "").encode("ascii", "replace").decode()
+    del letter["From"]
+    letter["From"] = said if "@" in said else "unknown@invalid"
+    return str(letter["From"])
 
 
 # ---------------------------------------------------------------- of which letter

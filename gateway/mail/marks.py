@@ -20,6 +20,7 @@ class Marks:
     attribution: re.Pattern[str]
     original: re.Pattern[str]
     forwarded: re.Pattern[str]
+    signature: re.Pattern[str]  #: lines that a program or a telephone adds of itself
     fields: frozenset[str]  #: labels of quoted header lines, plain
     subjects: tuple[str, ...]  #: of automatic mail, plain
     forwards: tuple[str, ...] = ()  #: beginnings of the subject of what is handed on, plain
@@ -39,14 +40,14 @@ def read(path: Path = SHIPPED) -> Marks:
     languages = tomllib.loads(path.read_text("utf-8")).values()
 
     def patterns(name: str) -> re.Pattern[str]:
-        each = [_checked(p, path) for language in languages for p in language[name]]
+        each = [_checked(p, path) for language in languages for p in language.get(name, ())]
         return re.compile("|".join(f"(?:{p})" for p in each), re.IGNORECASE)
 
     def words(name: str) -> list[str]:
-        return [plain(w).lower() for language in languages for w in language[name]]
+        return [plain(w).lower() for language in languages for w in language.get(name, ())]
 
     return Marks(
-        patterns("attribution"), patterns("original"), patterns("forwarded"),
+        patterns("attribution"), patterns("original"), patterns("forwarded"), patterns("signature"),
         frozenset(words("fields")), tuple(words("subjects")), tuple(words("forwards")),
     )  # fmt: skip
 

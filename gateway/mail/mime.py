@@ -73,6 +73,7 @@ class Mail:
 
 
 FIELD = re.compile(rb"([!-9;-~]{1,200})[ \t]*:[ \t]?(.*)", re.DOTALL)
+REPORT = 131_072  # octets of a report that are searched; the heuristics take their time with more
 PIECE = 65_536  # octets fed to the stdlib's parser at once
 BLANK = re.compile(rb"\r?\n\r?\n")
 FOLD = re.compile(rb"\r?\n(?![ \t])")
@@ -175,7 +176,7 @@ class _Bag:
         self.report = _type(top, self.default)[0] == "multipart/report"
         self._walk(top)
         if self.report or self.null:
-            self._report(top)
+            self._report(top if len(raw) <= REPORT else _parsed(raw[:REPORT]))
 
     def _report(self, top: Message) -> None:
         try:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from gateway.mail.marks import Marks, plain
 
+SIGNATURE = 12  # lines below `-- ` that may be a signature; more is a letter
+SEPARATOR = re.compile(r"(--|—|__)$")
+RULE = re.compile(r"(([-=_*#~])\2+|ᐧ)$")
 LABEL = re.compile(r"^[*_]*([^:*]{1,20}?)[*_]*\s*:")
 
 
@@ -37,7 +40,8 @@ def split(text: str, html_quoted: str, marks: Marks, ours: tuple[str, ...] = (),
     bare = [plain(line) for line in lines]
     at, how = _cut(bare, marks, ours)
     kept, folded = _without_marked(lines[:at], bare[:at], marks)
-    quoted = "\n".join([*folded, *lines[at:]])
+    kept, below = _without_signature(kept, marks)
+    quoted = "\n".join([*folded, *below, *lines[at:]])
     if folded and not how:
         how = "marked"
     new = "\n".join(kept).strip()
@@ -122,6 +126,19 @@ def _attribution_above(bare: list[str], at: int, marks: Marks) -> int:
         if _attribution(bare, back, marks):
             return back
     return at
+
+
+def _without_signature(kept: list[str], marks: Marks) -> tuple[list[str], list[str]]:
+    """What programs and telephones add at the end: a short signature below `-- `, "sent from my …", bare rules."""
+    folded = [line for line in kept[1:] if marks.signature.match(plain(line))]
+    kept = kept[:1] + [line for line in kept[1:] if not marks.signature.match(plain(line))]
+    for at in range(len(kept) - 1, 0, -1):
+        if SEPARATOR.match(plain(kept[at])) and sum(bool(line.strip()) for line in kept[at:]) <= SIGNATURE + 1:
+            kept, folded = kept[:at], [*kept[at:], *folded]
+            break
+    while len(kept) > 1 and (not kept[-1].strip() or RULE.match(plain(kept[-1]))):
+        folded.insert(0, kept.pop())
+    return (kept, folded) if any(line.strip() for line in kept) else ([*kept, *folded], [])
 
 
 def _without_marked(lines: list[str], bare: list[str], marks: Marks) -> tuple[list[str], list[str]]:
