@@ -115,7 +115,9 @@ def _walk(options: argparse.Namespace, site: Config) -> int:
 
 
 def _files(site: Config) -> dict[str, str]:
-    return {str(path): path.read_text(encoding="utf-8") for path in sorted(site.menus_folder.glob("*.toml"))}
+    from ivr.site import layered
+
+    return layered([site.folder / "menus", site.menus_folder])
 
 
 def _told(faults: list[Fault]) -> int:

@@ -196,6 +196,7 @@ def _gear(
             "read_file": read,
             "is_full": is_full,
             "menus_folder": str(config.menus_folder),
+            "menus_shipped": str(config.folder / "menus"),
             "prompts": str(config.prompts_folder),
             "hours": _hours(config),
             "cards": {unit.slug: {"phone": unit.phone or "", "hours": unit.hours} for unit in config.units},

@@ -53,12 +53,18 @@ def read_site(gear: Gear) -> Site:
 
 
 def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:
-    """The menu files: given as they are, or read from `menus_folder`."""
+    """The menu files: given as they are, or those of `menus_folder` over the shipped ones (`menus_shipped`)."""
     if "menus" in extra:
         found: Mapping[str, str] = extra["menus"]
         return found
-    folder = Path(extra["menus_folder"])
-    return {f"menus/{path.name}": path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.toml"))}
+    folders = [Path(extra[key]) for key in ("menus_shipped", "menus_folder") if key in extra]
+    return layered(folders)
+
+
+def layered(folders: Sequence[Path]) -> dict[str, str]:
+    """Menu files by name; one of a later folder takes the place of its namesake."""
+    paths = {path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+    return {f"menus/{name}": path.read_text(encoding="utf-8") for name, path in sorted(paths.items())}
 
 
 def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, AnyLine]:
