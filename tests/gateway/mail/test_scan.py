@@ -131,10 +131,9 @@ async def test_a_scanner_that_hangs_up_or_says_nothing_is_no_answer(tmp_path):
         heard.append(await reader.readexactly(10))
         size = struct.unpack("!I", await reader.readexactly(4))[0]
         heard.append(await reader.readexactly(size))
-        if heard[-1] == b"hang up":
-            writer.close()
-        else:
+        if heard[-1] != b"hang up":
             await reader.read()
+        writer.close()
 
     async def data(words: bytes):
         yield words
