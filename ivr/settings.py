@@ -148,6 +148,7 @@ class Line:
         ]  # fmt: skip
         if any(text.startswith("tls:") for text in self.bind) and not (self.cert and self.key):
             found.append((where / "bind").fault("no-certificate", "tls needs cert = and key =, two PEM files"))
+        found += _missing(where, "cert", self.cert) + _missing(where, "key", self.key)
         first, last = self.rtp_range()
         if last > 65_535 or (first and last - first < 1):
             found.append((where / "rtp").fault("bad-range", f"{self.rtp} holds no even port up to 65535"))
@@ -201,7 +202,7 @@ class Extension:
         """What fits the types but not each other."""
         if not self.bind[0].startswith("udp:"):
             return [(where / "bind").fault("bad-value", "an extension speaks by udp: alone")]
-        return []
+        return _missing(where, "password_file", self.password_file)
 
 
 AnyLine = Line | Extension
@@ -215,12 +216,19 @@ def _peer_faults(line: Line, peer: Peer, where: Where) -> list[Fault]:
         found.append((where / "register").fault("no-user", "add user = the name to be registered"))
     if peer.user and peer.address and not peer.password_file:
         found.append((where / "user").fault("no-password", "add password_file = a file whose first line it is"))
+    found += _missing(where, "password_file", peer.password_file) + _missing(where, "ca_file", peer.ca_file)
     if not peer.allow and not peer.address:
         found.append(where.fault("no-source", "add allow = the networks it speaks from, or address"))
     spoken = peer.transport or "udp"
     if peer.address and not any(text.startswith(f"{spoken}:") for text in line.bind):
         found.append((where / "address").fault("no-bind", f"it is spoken to by {spoken}, but bind has no {spoken}:"))
     return found
+
+
+def _missing(where: Where, key: str, path: str | None) -> list[Fault]:
+    if path is None or Path(path).is_file():
+        return []
+    return [(where / key).fault("missing-file", f"there is no file {path}; put it there")]
 
 
 def _binding(text: str) -> Binding:

@@ -80,6 +80,14 @@ behind_pbx = true
 """
 
 
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """The files that PEERED names are there."""
+    monkeypatch.chdir(tmp_path)
+    for name in "ckp":
+        (tmp_path / name).touch()
+
+
 def faults(text: str) -> list[tuple[str, int]]:
     place = positions.parse(text, "lines.toml").at("phone", "line", "main")
     return [(fault.word, fault.line) for fault in read(text).faults(place)]
@@ -107,6 +115,9 @@ def test_several_peers_and_bindings_fit_together():
         ('"tls:127.0.0.1:5061"', '"udp:127.0.0.1:5061"', "bind-twice", 3),
         ('name = "pbx"', 'name = "trunk"', "peer-twice", 16),
         ('"20000-20999"', '"20000-19999"', "bad-range", 6),
+        ('cert = "c"', 'cert = "gone"', "missing-file", 4),
+        ('password_file = "p"', 'password_file = "gone"', "missing-file", 12),
+        ("nat = true", 'ca_file = "gone"', "missing-file", 19),
     ],
 )
 def test_what_does_not_fit_together_is_named(was, now, word, line):

@@ -1,4 +1,4 @@
-"""The phone journey with Kamailio between the caller and the line: a message is left, its code heard, the call ended."""
+"""The phone journey with Kamailio between caller and line: a message is left, its code heard, the call ended."""
 
 from __future__ import annotations
 

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 from core.permissions import Permission
 from web.auth import PUBLIC, SIGNED_IN, session
-from web.console import (
-    deeds,
-    home,
-    letters,
-    lines,
-    notice,
-    operators,
-    out,
-    phone,
-    prompts,
-    queue,
-    signin,
-    ticket,
-    walkin,
-)
+from web.console import deeds, home, letters, lines, notice, operators, out, phone, prompts, queue, signin, ticket, walkin
 from web.routes import Route, get, post
 from web.uploads import Limits
 

@@ -58,15 +58,15 @@ async def test_kamailio_moves_on_from_a_node_that_drains_or_is_gone(reactor, tmp
             assert one.line.counts["calls"] == 2 and two.line.counts["calls"] == 6
 
 
-@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
-async def test_a_line_is_registered_called_and_un_registered(reactor, tmp_path, sipp, algorithm):
+@pytest.mark.parametrize(("algorithm", "transport"), [("MD5", "udp"), ("SHA-256", "udp"), ("SHA-256", "tcp")])
+async def test_a_line_is_registered_called_and_un_registered(reactor, tmp_path, sipp, algorithm, transport):
     (tmp_path / "password").write_text(PASSWORD + "\n")
     with running(tmp_path / "trunk", algorithm=algorithm) as trunk:
         peer = Peer(
             "trunk", address=f"127.0.0.1:{trunk.port}", domain="trunk.example.ir", user="1888", register=True,
-            password_file=str(tmp_path / "password"), dial=True,
+            password_file=str(tmp_path / "password"), dial=True, transport=transport,
         )  # fmt: skip
-        async with house(reactor, peer=(peer,)) as home:
+        async with house(reactor, peer=(peer,), bind=(f"{transport}:127.0.0.1:0",)) as home:
             [ours] = home.line.exchange.trunks
             await until(lambda: ours.registered)
             assert home.line.silent == []
