@@ -302,7 +302,8 @@ async def test_an_answer_goes_out_by_telephone_and_falls_back_to_sms(opened, rea
             worker.ring()
             row = await until(partial(by_phone, made, number, stage), 40)
             assert row["state"] == stage
-        told = await made.read(events_of, number)
+            told = await made.read(events_of, number)
+            assert ("heard" in [data.get("state") for data in told]) == (stage == "accepted")
         assert [data["state"] for data in told if data.get("state") in ("failed", "next")] == ["failed", "next"]
         [sms] = [row for row in await made.read(all_of, outbox) if row["channel"] == "sms" and row["ticket"] == number]
         assert (sms["purpose"], sms["text"], sms["contact"]) == ("answer", "لوله تعویض شد.", row["contact"])

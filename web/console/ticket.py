@@ -145,6 +145,8 @@ async def _page(
         undoable=lambda one: _undoable(visit, one),
         mark_text=lambda mark: _known(visit, "console.mark.", mark),
         event_text=lambda kind: _known(visit, "core.event.", kind),
+        delivery_text=lambda state: _known(visit, "core.delivery.", state),
+        why_text=lambda why: _why(visit, str(why)),
         reason_text=lambda reason: _known(visit, "console.close.", str(reason)),
     )
 
@@ -194,6 +196,13 @@ def _allowed(visit: Visit, view: TicketView, deed: str) -> bool:
 def _undoable(visit: Visit, one: MessageView) -> bool:
     """A reply of the last ten seconds."""
     return one.way == Way.OUT and not one.withdrawn and visit.now() - one.at < UNDO
+
+
+def _why(visit: Visit, why: str) -> str:
+    """Why something did not arrive: in words of ours where there are some, else the peer's own."""
+    word = why.replace(" ", "_")
+    told = _known(visit, "console.why.", word)
+    return why if told == word else told
 
 
 def _known(visit: Visit, prefix: str, word: str) -> str:
