@@ -41,6 +41,7 @@ class Hint:
 
     kind: HintKind
     value: str
+    who: int = 0  #: TICKET: the participant the token was given to; 0 = nobody knows
 
 
 class Trust(StrEnum):

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import automatic, cipher, fresh, outbox, points, questions, text
+from core import automatic, cipher, fresh, outbox, points, proofs, questions, text
 from core.automatic import Wish
 from core.channels import Act, Auto, Hint, HintKind, Inbound, Receipt, Trust
 from core.errors import Guarded, NotFound
@@ -197,7 +197,8 @@ def _append(s: Connection, item: Prepared, row: RowMapping, marks: list[str], mo
     kind = heard.act.value if heard.act not in (Act.NEW, Act.ADD) else "hear"
     cal = item.book.calendar_of(changes.get("unit", row["unit"]))
     turn(s, row, event, actor, item.at, cal, kind=kind, data=data, text=mine["text"], changes=changes | {"seq": seq})
-    if moves:
+    proven = moves and heard.channel == "mail" and proofs.by_token(s, item, row)
+    if moves and not proven:
         _acknowledge(s, item, row, seq)
     questions.close(s, heard.answers)
     if heard.asks is not None and item.contact is not None:

@@ -21,6 +21,7 @@ from core.messages import write
 from core.model import KeptFile, Purpose, State, Way
 from core.office import Office, of
 from core.permissions import Permission
+from core.proofs import READY
 from core.schema import event, message, seen
 from core.schema import outbox as rows
 from core.sending import UNHEARD, Stage
@@ -35,7 +36,6 @@ MOST_FILES = 10
 THEN = {"answered": "reply", "asked": "ask", "outside": "outside"}  #: what the reply does to the ticket
 OUTSIDE_DAYS = 30
 DAY = 86_400_000  # ms
-READY = "answer_ready"  #: the sentence for an unproven point: there is an answer, come with your code
 UNREACHED = "unreached"  #: mark of an answer that no channel carries: read with the code, told by the desk
 _KEPT = ("state", "clock", "due_at", "due_steps", "due_from", "paused_at", "pauses", "lapse_at", "answered_at")
 

@@ -67,6 +67,7 @@ class LineSettings:
     certificate: str = ""  #: PEM file with chain; with `key` it offers STARTTLS, read again when it changes
     key: str = ""
     authserv_id: str = ""  #: whose Authentication-Results count; empty = nobody judges
+    verify_dkim: bool = False  #: without a judge in front: look at signatures ourselves, by DNS
     peer_allow: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")  #: listed peers: no caps, may judge; lmtp: no others
     lang: str = "fa"
     charset: str = "cp1256"  #: of letters that declare none and look like nothing

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from core.channels import Door, Inbound, Returned
+from core.channels import Door, Inbound, Returned, Trust
 from core.errors import WrongInput
-from gateway.mail import address, automail, headers, mime, receive, send, smtp, trust
+from gateway.mail import address, automail, headers, mime, proof, receive, send, smtp, thread, trust
 from gateway.mail.bounce import Bounce, Said
 from gateway.mail.mime import Mail
 from gateway.mail.pool import UNREADABLE
@@ -37,6 +37,7 @@ class Taker:
     books: Mapping[str, receive.Book]
     ours: tuple[str, ...]
     exempt: bool
+    dns: proof.Dns | None = None  #: who gives TXT records; None = the system's name servers
 
     async def take(self, name: str, envelope: smtp.Envelope, peer: str, raw: bytes) -> smtp.Reply:
         """250 only once it is on disk, 554 for a loop. Raises Busy, and whatever the store raises."""
@@ -52,6 +53,8 @@ class Taker:
         message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(book.line))
         if receive.strong_without_thread(message):
             return _taken(await self.door.raw("mail", message.ref, raw, "automatic"))
+        if book.line.verify_dkim and not book.line.authserv_id:
+            message = await self._judged(message, mail, raw, book)
         if not receive.continues(message) and automail.echoes(mail, self.ours):
             message = replace(message, quiet=True)
         return await self._store(replace(message, exempt=self.exempt and trust.listed(peer, LOOPBACK)))
@@ -73,6 +76,18 @@ class Taker:
         raw_key = await receive.keep_raw(self.door, raw)
         envelope = smtp.Envelope("", mail.sender, _recipients(book, mail), False, False)
         return receive.inbound(name, book, envelope, "", raw, mail, files, raw_key, send.loop(book.line))
+
+    async def _judged(self, message: Inbound, mail: Mail, raw: bytes, book: receive.Book) -> Inbound:
+        """The same, its sender judged by the letter's own signatures."""
+        judged = await proof.judge(mail, raw, self.dns)
+        who = message.contact
+        codes = thread.codes_of(mail, judged)
+        return replace(
+            message,
+            trust=judged,
+            contact=replace(who, proven=judged is Trust.PASS) if who is not None else None,
+            hints=(*message.hints, *codes),
+        )
 
     async def _note(self, back: Returned, raw: bytes) -> smtp.Reply:
         """On its ticket; what belongs to nothing is listed as an orphan."""

@@ -17,14 +17,17 @@ MOST = 40  # ids of a letter that are asked for
 
 def hints(mail: Mail, tokens: Sequence[Token], keys: Keys, domain: str, trust: Trust) -> tuple[Hint, ...]:
     """Tokens of the recipients, then our own Message-IDs, then others', then `[#code]` of a proven sender."""
-    out = [Hint(HintKind.TICKET, str(t.id)) for t in tokens if t.purpose is Purpose.FEEDBACK]
+    out = [Hint(HintKind.TICKET, str(t.id), t.participant) for t in tokens if t.purpose is Purpose.FEEDBACK]
     ids = list(dict.fromkeys([*mail.in_reply_to, *reversed(mail.references)]))[:MOST]
     own = {value for value in ids if read_message_id(keys, value, domain)}
     out += [Hint(HintKind.OWN_ID, value) for value in ids if value in own]
     out += [Hint(HintKind.SEEN_ID, value) for value in ids if value not in own]
-    if trust is Trust.PASS:
-        out += [Hint(HintKind.CODE, code) for code in _codes(mail.subject)]
-    return tuple(out)
+    return (*out, *codes_of(mail, trust))
+
+
+def codes_of(mail: Mail, trust: Trust) -> tuple[Hint, ...]:
+    """`[#code]` of the subject, from a proven sender only."""
+    return tuple(Hint(HintKind.CODE, code) for code in _codes(mail.subject)) if trust is Trust.PASS else ()
 
 
 def _codes(subject: str) -> list[str]:

@@ -1,0 +1,132 @@
+"""Who wrote is a claim until it is proven: by a signature, or by answering the letter we sent there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from core.channels import Trust
+from core.schema import contact, event, message, outbox, ticket
+from gateway.mail import dkim, proof
+from tests.gateway.mail.letters import plain
+from tests.gateway.mail.system import INFO, running
+from tests.gateway.mail.test_channel import deliver
+from tests.gateway.mail.test_defects import new_ticket
+
+SARA = "sara@mailbox.example"
+ANSWER = "لولهٔ کوی بهار عوض شد."
+
+
+@pytest.fixture
+async def system(reactor, tmp_path, box):
+    async with running(tmp_path / "data", box) as found:
+        yield found
+
+
+@pytest.fixture
+async def announced(system):
+    """(program, ticket, the letter that says that there is an answer): the address is only a claim so far."""
+    number, _, _ = await new_ticket(system, SARA)
+    await system.answer(number, ANSWER)
+    return system, number, (await system.arrived(SARA, 2))[1]
+
+
+async def proven(system):
+    return [row.proven_by for row in await system.rows(contact.c.id, contact.c.proven_by)]
+
+
+@pytest.mark.slow
+async def test_contents_go_to_an_address_only_once_it_has_answered_our_letter(announced):
+    system, number, notice = announced
+    assert ANSWER not in notice.text and "آماده است" in notice.text
+    assert await proven(system) == [None]
+    await system.box.send(SARA, "", notice.subject, "بفرستید", in_reply_to=notice.id)
+    answer = (await system.arrived(SARA, 3))[2]
+    assert ANSWER in answer.text and answer.envelope_from.startswith("b+")
+    assert await proven(system) == ["reply"]
+    kinds = [row.kind for row in await system.rows(event.c.seq, event.c.kind, where=event.c.ticket == number)]
+    assert "proof" in kinds
+    await system.answer(number, "و یک پاسخ دیگر")
+    assert "و یک پاسخ دیگر" in (await system.arrived(SARA, 4))[3].text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "sender,more",
+    [("thief@bad.example", ""), (SARA, "Auto-Submitted: auto-replied\r\n")],
+    ids=["another address with the token", "a robot of that address"],
+)
+async def test_what_proves_nothing_gets_no_contents(announced, sender, more):
+    system, _, notice = announced
+    token = re.search(r"<(.+)>", notice.headers["Reply-To"])
+    assert token is not None
+    letter = plain("بفرستید", more=more).replace(b"maryam@mailbox.example", sender.encode())
+    assert (await deliver(system.mail, letter, (token[1],), sender))[0] == 250
+    assert None in await proven(system) and "reply" not in await proven(system)
+    assert all(ANSWER not in row.text for row in await system.rows(outbox.c.id, outbox.c.text))
+
+
+@pytest.mark.slow
+async def test_a_letter_never_changes_where_answers_go(announced):
+    system, number, notice = announced
+    before = await system.rows(ticket.c.contact, ticket.c.answer_to, ticket.c.answer_by, where=ticket.c.id == number)
+    letter = plain("نشانی من این است", more="Reply-To: other@bad.example\r\nSender: x@bad.example\r\n")
+    letter = letter.replace(b"maryam@mailbox.example", SARA.encode())
+    token = re.search(r"<(.+)>", notice.headers["Reply-To"])
+    assert token is not None
+    assert (await deliver(system.mail, letter, (token[1],), SARA))[0] == 250
+    after = await system.rows(ticket.c.contact, ticket.c.answer_to, ticket.c.answer_by, where=ticket.c.id == number)
+    assert [tuple(row) for row in after] == [tuple(row) for row in before]
+
+
+# ---------------------------------------------------------------- signatures
+
+
+@pytest.fixture(scope="module")
+def key():
+    return dkim.Key("mailbox.example", "s1", rsa.generate_private_key(65537, 2048))
+
+
+def dns(key):
+    def txt(name, timeout=5):
+        return dkim.record(key).encode() if name.startswith(b"s1._domainkey.mailbox.example") else None
+
+    return txt
+
+
+def letter(sender: str = SARA) -> bytes:
+    return plain("سخن من").replace(b"maryam@mailbox.example", sender.encode())
+
+
+@pytest.mark.parametrize(
+    "raw,trust",
+    [
+        (lambda key: dkim.sign(letter(), key, 1_700_000_000), Trust.PASS),
+        (lambda key: dkim.sign(letter("a@sub.mailbox.example"), key, 1_700_000_000), Trust.PASS),
+        (lambda key: dkim.sign(letter("a@other.example"), key, 1_700_000_000), Trust.NONE),
+        (lambda key: dkim.sign(letter(), key, 1_700_000_000) + b"more", Trust.NONE),
+        (lambda key: letter(), Trust.NONE),
+        (lambda key: b"DKIM-Signature: v=1; a=x; b=\r\n" + letter(), Trust.NONE),
+    ],
+    ids=["signed", "by the parent", "by another", "changed", "unsigned", "broken"],
+)
+async def test_a_signature_of_its_domain_proves_a_sender(key, raw, trust):
+    from gateway.mail import mime
+
+    data = raw(key)
+    assert await proof.judge(mime.parse(data), data, dns(key)) is trust
+
+
+@pytest.mark.slow
+async def test_where_signatures_are_looked_at_a_valid_one_proves_the_address(reactor, tmp_path, box, key):
+    async with running(tmp_path / "data", box, verify_dkim=True) as system:
+        object.__setattr__(system.mail._letters, "dns", dns(key))
+        signed = dkim.sign(letter(), key, 1_700_000_000)
+        assert (await deliver(system.mail, signed, (INFO,), SARA))[0] == 250
+        assert (await deliver(system.mail, letter("reza@mailbox.example"), (INFO,), "reza@mailbox.example"))[0] == 250
+        assert await proven(system) == ["mail", None]
+        assert len(await system.rows(outbox.c.id)) == 1, "a forged sender is sent nothing"
+        trusts = [row.meta.get("trust") for row in await system.rows(message.c.id, message.c.meta)]
+        assert trusts == ["pass", None]
