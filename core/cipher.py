@@ -126,7 +126,7 @@ def same(one: bytes | str, other: bytes | str) -> bool:
 
 def pin(ring: Keyring, number: int, ticket: int) -> str:
     """The 4 digits given with a ticket's code; `number` is the key kept in the ticket's `pin_key`."""
-    return f"{int.from_bytes(mac(ring, 'pin', ticket, number=number)[:8], 'big') % 10_000:04}"
+    return f"{int.from_bytes(mac(ring, 'pin', ticket, number=number)[:8]) % 10_000:04}"
 
 
 def _line(path: object, number: int, line: str) -> tuple[int, bytes]:
@@ -175,7 +175,7 @@ def _bytes(value: Value) -> bytes:
 
 
 def _framed(values: tuple[Value, ...]) -> bytes:
-    return b"".join([len(raw).to_bytes(8, "big") + raw for raw in map(_bytes, values)])
+    return b"".join([len(raw).to_bytes(8) + raw for raw in map(_bytes, values)])
 
 
 def _fsync_folder(folder: Path) -> None:
