@@ -13,15 +13,22 @@ from core.errors import PasokhError
 from core.prepared import Prepared
 
 
+class Held(Exception):
+    """Another transaction holds the message's ticket at this moment; nothing was written of it."""
+
+
 def write(s: Connection, items: Sequence[Prepared]) -> list[Receipt | Exception]:
-    """Write `items`; an outcome each, in their order. Errors of one item are outcomes, others end the transaction."""
+    """Write `items`; an outcome each, in their order: a receipt, what it was refused with, or Held.
+
+    Errors of one item are outcomes, others end the transaction.
+    """
     outcomes: list[Receipt | Exception] = list(fresh.write(s, [item for item in items if not item.follows]))
     rest = [item for item in items if item.follows]
     if not rest:
         return outcomes
-    followups.lock(s, rest)
+    held = followups.lock(s, rest)
     new = iter(outcomes)
-    return [_alone(s, item) if item.follows else next(new) for item in items]
+    return [next(new) if not item.follows else Held() if item.number in held else _alone(s, item) for item in items]
 
 
 def _alone(s: Connection, item: Prepared) -> Receipt | Exception:

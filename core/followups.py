@@ -48,16 +48,21 @@ class Target:
     mark: str | None = None
 
 
-def lock(s: Connection, items: Sequence[Prepared]) -> None:
-    """Hold the tickets `items` lead to, in the order of their ids, so that two batches never wait for each other."""
+def lock(s: Connection, items: Sequence[Prepared]) -> set[int]:
+    """Hold the tickets `items` lead to; the messages (by number) whose ticket another transaction holds now.
+
+    Nobody is waited for, so that one ticket never keeps the others, and two batches never wait for each other.
+    """
     if s.dialect.name == "sqlite":
-        return
-    wanted = set()
+        return set()
+    wanted: dict[int, int] = {}
     for item in items:
         found = _by_code(s, item.inbound.code) if item.inbound.act is not Act.NEW else _by_hints(s, item)
         if found:
-            wanted.add(found if isinstance(found, int) else found.ticket)
-    s.execute(sa.select(ticket.c.id).where(ticket.c.id.in_(wanted)).order_by(ticket.c.id).with_for_update()).all()
+            wanted[item.number] = found if isinstance(found, int) else found.ticket
+    ask = sa.select(ticket.c.id).where(ticket.c.id.in_(set(wanted.values()))).with_for_update(skip_locked=True)
+    ours = set(s.execute(ask).scalars())
+    return {number for number, about in wanted.items() if about not in ours}
 
 
 def write(s: Connection, item: Prepared) -> Receipt:

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 QUEUE_ITEMS, QUEUE_BYTES = 2000, 64 << 20  #: in front of the writer; beyond: Busy
 BATCH_ITEMS, BATCH_BYTES = 500, 8 << 20  #: of one transaction
 SHARE = 8  #: receipts told in one turn of the loop
+HELD, PAUSE = 2.0, 0.02  #: seconds a message waits for a ticket that is held; and between two looks
 LOW = 2 * ids.BLOCK  #: fetch numbers when fewer are left
 TRIES = 3  #: of a deed whose transaction lost a race (deadlock, serialization)
 
@@ -190,9 +191,13 @@ class Store:
                     await self._wake.wait()
                     continue
                 taken = self._next_batch()
-                self._settle(taken, await self._outcomes([item for item, _ in taken]))
+                outcomes = await self._outcomes([item for item, _ in taken])
+                again = self._put_back(taken, outcomes)
+                self._settle(taken, outcomes)
                 self.doorbell.ring()
                 self.fetch_ids()
+                if again == len(taken):
+                    await asyncio.sleep(PAUSE)
         finally:  # however it ends, nobody waits for ever, and nobody is let in any more
             left = [*taken, *self._queue]
             self._settle(left, [Busy(5)] * len(left))
@@ -200,7 +205,7 @@ class Store:
                 log.critical("the writer ended")
                 self.broken.set()
 
-    async def _outcomes(self, items: list[Prepared]) -> Sequence[Receipt | Exception]:
+    async def _outcomes(self, items: list[Prepared]) -> list[Receipt | Exception]:
         try:
             return await self._commit(items)
         except Exception as error:
@@ -217,7 +222,7 @@ class Store:
         self._bytes -= size
         return taken
 
-    async def _commit(self, items: list[Prepared]) -> Sequence[Receipt | Exception]:
+    async def _commit(self, items: list[Prepared]) -> list[Receipt | Exception]:
         """What is plainly new ahead, where the store can; then the rest, which may continue or repeat it."""
         try:
             new = await self._backend.take_new(items)
@@ -236,7 +241,7 @@ class Store:
             try:
                 return await self._backend.intake(batch.write, items)
             except Exception as error:
-                if self._backend.fault(error) is Fault.RACE and attempt < TRIES - 1:
+                if self._is_race(error) and attempt < TRIES - 1:
                     continue
                 if self._is_everyones(error):
                     return [Busy(5)] * len(items)
@@ -254,7 +259,7 @@ class Store:
                 last = error
                 item.draw_code()
             except Exception as error:  # noqa: BLE001 it is returned to the caller
-                if self._is_everyones(error):
+                if self._is_race(error) or self._is_everyones(error):
                     return Busy(5)
                 last = error
         log.error("message could not be written", exc_info=last)
@@ -273,12 +278,34 @@ class Store:
         if fault is Fault.BROKEN:
             log.critical("disk failed a write", exc_info=error)
             self.broken.set()
-        return fault is not Fault.NONE
+        return fault not in (Fault.NONE, Fault.RACE)
+
+    def _is_race(self, error: Exception) -> bool:
+        return self._backend.fault(error) is Fault.RACE
+
+    def _put_back(self, taken: Pairs, outcomes: list[Receipt | Exception]) -> int:
+        """To the front of the queue with those whose ticket somebody else holds, in their order; how many.
+
+        Who has waited long enough is told Busy.
+        """
+        now = asyncio.get_running_loop().time()
+        again: Pairs = []
+        for place, outcome in enumerate(outcomes):
+            item, waiter = taken[place]
+            if isinstance(outcome, batch.Held):
+                item.wait_until = item.wait_until or now + HELD
+                if now < item.wait_until:
+                    again.append((item, waiter))
+                else:
+                    outcomes[place] = Busy(1)
+        self._queue.extendleft(reversed(again))
+        self._bytes += sum(item.size for item, _ in again)
+        return len(again)
 
     def _settle(self, taken: Pairs, outcomes: Sequence[Receipt | Exception]) -> None:
         """Tell the outcomes, a share each turn of the loop: callers told at once would all come back at once."""
         for (_, waiter), outcome in zip(taken[:SHARE], outcomes, strict=False):
-            if waiter.done():  # its caller has gone; the row stays
+            if waiter.done() or isinstance(outcome, batch.Held):  # its caller has gone; the row stays
                 continue
             if isinstance(outcome, Exception):
                 waiter.set_exception(outcome)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 import sqlalchemy as sa
 
-from core.channels import Inbound
+from core.channels import Act, Inbound, Receipt
 from core.errors import Busy
 from core.intake import Desk
 from core.model import KeptFile
@@ -19,6 +21,20 @@ TEXT = "آب محلهٔ ما قطع است"
 
 def form(ref: str, text: str = TEXT, **more) -> Inbound:
     return Inbound("web", ref, text, **more)
+
+
+@asynccontextmanager
+async def held(store: Store, place: str, number: int):
+    """Somebody else's transaction that holds ticket `number`."""
+    if store.dialect != "postgresql":
+        pytest.skip("SQLite has one writer")
+    other = await asyncpg.connect(place)
+    try:
+        async with other.transaction():
+            await other.execute("SELECT id FROM ticket WHERE id = $1 FOR UPDATE", number)
+            yield
+    finally:
+        await other.close()
 
 
 class Dies(BaseException):
@@ -39,6 +55,34 @@ async def test_a_writer_that_dies_leaves_nobody_waiting_and_says_so(desk: Desk, 
     with pytest.raises(Busy):
         await desk.take(form("after"))
     store._writer.exception()
+
+
+async def test_a_ticket_that_somebody_holds_keeps_only_its_own_messages(desk: Desk, store: Store, place: str):
+    first, second = await asyncio.gather(desk.take(form("f1")), desk.take(form("f2")))
+
+    def more(ref: str, to: Receipt):
+        return desk.take(form(ref, f"افزودهٔ {ref}", act=Act.ADD, code=to.code, proof=to.pin))
+
+    async with held(store, place, first.ticket):
+        waits = [asyncio.create_task(more(f"w{n}", first)) for n in range(3)]
+        async with asyncio.timeout(5):
+            await asyncio.gather(more("b", second), desk.take(form("f3")))
+        assert not any(wait.done() for wait in waits)
+    found = await asyncio.gather(*waits)
+    texts = sa.select(message.c.id).where(message.c.ticket == first.ticket).order_by(message.c.seq)
+    assert await store.read(lambda s: list(s.execute(texts).scalars())[1:]) == [one.message for one in found]
+
+
+async def test_whoever_waits_too_long_for_a_held_ticket_is_told_busy_alone(
+    desk: Desk, store: Store, place: str, monkeypatch
+):
+    monkeypatch.setattr("core.store.HELD", 0.1)
+    first = await desk.take(form("f1"))
+    added = form("a", "افزوده", act=Act.ADD, code=first.code, proof=first.pin)
+    async with held(store, place, first.ticket):
+        found = await asyncio.gather(desk.take(added), desk.take(form("f2")), return_exceptions=True)
+    assert isinstance(found[0], Busy) and isinstance(found[1], Receipt)
+    assert (await desk.take(added)).ticket == first.ticket
 
 
 async def test_a_closed_store_is_busy_for_everybody(desk: Desk, store: Store):
