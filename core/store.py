@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_ITEMS, QUEUE_BYTES = 2000, 64 << 20  #: in front of the writer; beyond: Busy
 BATCH_ITEMS, BATCH_BYTES = 500, 8 << 20  #: of one transaction
-SHARE = 8  #: receipts told in one turn of the loop
+SHARE = 16  #: receipts told in one turn of the loop
 HELD, PAUSE = 2.0, 0.02  #: seconds a message waits for a ticket that is held; and between two looks
 LOW = 2 * ids.BLOCK  #: fetch numbers when fewer are left
 TRIES = 3  #: of a deed whose transaction lost a race (deadlock, serialization)
@@ -87,15 +87,19 @@ class Store:
         Raises Busy when the queue is full, the disk is full or the store is away; NotFound, WrongState, Guarded
         from a message to an existing ticket.
         """
+        waiter: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self.put(item, waiter)
+        return await waiter
+
+    def put(self, item: Prepared, waiter: asyncio.Future[Receipt]) -> None:
+        """As `take`, for whoever waits by itself. Raises Busy."""
         if self._closing or self.broken.is_set():
             raise Busy(5)
         if len(self._queue) >= QUEUE_ITEMS or (self._queue and self._bytes + item.size > QUEUE_BYTES):
             raise Busy(1)
-        waiter: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._queue.append((item, waiter))
         self._bytes += item.size
         self._wake.set()
-        return await waiter
 
     async def write(self, deed: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `deed(s, …)` in one transaction of its own, between batches; returns what it returns, after commit.
