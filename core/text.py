@@ -33,7 +33,8 @@ _WORD = re.compile(r"\w+")
 _DIGITS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2)
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _SYNONYMS = (("مسیول", "مسوول"),)  # two spellings of one word that folding leaves apart
-_last = [""]  # the text cleaned last: at the door, when stored and when matched it is the same one
+_KEPT, _SHORT = 256, 2000  # texts cleaned last, and the characters of the longest that is remembered
+_known: dict[str, None] = {}  # clean texts: at the door, when stored and when matched it is the same one
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,13 @@ def clean(text: str) -> str:
 
     NUL, controls but tab and LF, bidi overrides and isolates, lone surrogates are dropped; ZWNJ stays.
     """
-    if text is _last[0] or (text.isascii() and text.isprintable()):
+    if text in _known or (text.isascii() and text.isprintable()):
         return text
-    _last[0] = text = _cleaned(text)
+    text = _cleaned(text)
+    if len(text) <= _SHORT:
+        if len(_known) >= _KEPT:
+            _known.clear()
+        _known[text] = None
     return text
 
 
