@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -73,6 +74,7 @@ class Exchange:
         self._invites: dict[Key, SipLeg] = {}
         self._attempts: dict[Key, Attempt] = {}
         self._asked: dict[Key, Heard] = {}
+        self._due = math.inf  # when the first leg, trunk or attempt wants to be ticked
         self._empty_now = asyncio.Event()
 
     # ---------------------------------------------------------------- for the line
@@ -148,13 +150,20 @@ class Exchange:
         """Fire what is due."""
         now = self.now()
         self._do(self._transactions.feed(Tick(), Peer("", 0), now))
+        if self._due <= now:
+            self._tick_all(now)
+        self._forget()
+
+    def _tick_all(self, now: float) -> None:
+        """Legs, trunks and attempts whose time has come; a thousand calls are looked through only then."""
+        self._due = math.inf
         ticked: list[SipLeg | Trunk | Attempt] = [*self._legs.values(), *self.trunks, *self._attempts.values()]
         for one in ticked:
             if one.due is not None and one.due <= now:
                 one.tick(now)
-            elif one.due is not None:
-                self.wake(one.due)
-        self._forget()
+        left = min((one.due for one in ticked if one.due is not None), default=math.inf)
+        if left < self._due:
+            self.wake(left)
 
     # ---------------------------------------------------------------- calls of our own
 
@@ -235,7 +244,7 @@ class Exchange:
             if isinstance(out, Send):
                 self._sockets.send(out.data, out.peer)
             elif isinstance(out, Timer):
-                self.wake(out.at)
+                self._sockets.wake(out.at)
             else:
                 self._up(out)
 
@@ -409,6 +418,8 @@ class Exchange:
         return f"SIP/2.0/{peer.transport.upper()} {self._place(peer)};branch={made};rport"
 
     def wake(self, at: float) -> None:
+        """A leg, a trunk or an attempt wants to be ticked at `at`."""
+        self._due = min(self._due, at)
         self._sockets.wake(at)
 
     def _place(self, peer: Peer) -> str:
