@@ -201,7 +201,7 @@ def _undoable(visit: Visit, one: MessageView) -> bool:
 def _why(visit: Visit, why: str) -> str:
     """Why something did not arrive: in words of ours where there are some, else the peer's own."""
     word = why.replace(" ", "_")
-    told = _known(visit, "console.why.", word)
+    told = _known(visit, "console.unreached.", word)
     return why if told == word else told
 
 
