@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from core.channels import Refused
@@ -59,6 +59,10 @@ class Visit:
     since: int  #: ms UTC
     news: asyncio.Queue[steps.Event] = field(default_factory=asyncio.Queue)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    passed: asyncio.Event = field(default_factory=asyncio.Event)  #: the operator passes them on
+    to: str = ""  #: a queue or a unit
+    talks: int = 0
+    refused: bool = False  #: the recording, in any talk of this call
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,20 @@ class Operators:
         """Who rings at this operator's telephone, or talks with them."""
         return self._pop_ups.get(login)
 
+    def places(self) -> list[str]:
+        """Where callers can be passed on to: queues, then units with a telephone."""
+        return [*self.roster.queues, *(slug for slug in self.roster.bells if slug not in self.roster.queues)]
+
+    def pass_on(self, login: str, to: str) -> bool:
+        """End the operator's talk and send the caller to a queue or a unit; False when there is none, or no talk."""
+        shown = self._pop_ups.get(login)
+        visit = self._visits.get(shown.call) if shown is not None else None
+        if visit is None or login not in self._guests or to not in self.places():
+            return False
+        visit.to = to
+        visit.passed.set()
+        return True
+
     def listen(self, lead: str, operator: str, whisper: bool) -> bool:
         """Ring the lead and let them hear the operator's talk; False when there is none, or no telephone."""
         guest, member = self._guests.get(operator), self.roster.staff.get(lead)
@@ -227,10 +245,7 @@ class Operators:
             return
         try:
             lead.leg.listen(to.leg, whisper)
-            await asyncio.wait(
-                [asyncio.ensure_future(lead.gone.wait()), asyncio.ensure_future(to.gone.wait())],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await _either(lead.gone, to.gone)
         finally:
             await lead.end()
 
@@ -333,20 +348,63 @@ class Operators:
     async def _with_visitor(self, ring: Ring, visit: Visit, guest: Guest) -> None:
         leg = visit.leg
         note = self._note(ring, leg.id, leg.line, leg.number, visit.walk.path, visit.unit, leg.asserted, leg.called)
+        note = replace(note, step=TALK_STEP + visit.talks)
+        again, visit.talks = visit.talks > 0, visit.talks + 1
         visit.news.put_nowait(steps.Connected(self.roster.queues[ring.queue].record))
         try:
-            await self._talk(ring, leg, guest, note, [visit.gone])
+            await self._talk(ring, leg, guest, note, [visit.gone, visit.passed], noticed=again, visit=visit)
         finally:
+            if visit.passed.is_set() and not visit.gone.is_set():
+                self._send_on(visit)
+            else:
+                visit.news.put_nowait(steps.Parted("served"))
+
+    def _send_on(self, visit: Visit) -> None:
+        """To the queue or the unit that the operator named; their place is a new one."""
+        visit.passed.clear()
+        visit.leg.music([music()])
+        if visit.leg.id in self.told:
+            self.told[visit.leg.id]["passed_on"] = visit.to
+        if visit.to in self.roster.queues:
+            visit.queue = visit.to
+            number = visit.leg.number if visit.leg.asserted else None
+            self._feed(hall.Joined(visit.leg.id, visit.to, number))
+        else:
+            self._task(self._to_unit(visit))
+
+    async def _to_unit(self, visit: Visit) -> None:
+        """Ring a unit for a caller who was passed on; whom nobody answers waits in the queue of before."""
+        answer = await self._dial(self.roster.bells[visit.to], RING, None, visit.leg.line)
+        if visit.gone.is_set():
+            if isinstance(answer, Guest):
+                await answer.end()
+            return
+        if not isinstance(answer, Guest):
+            self._feed(hall.Joined(visit.leg.id, visit.queue, visit.leg.number if visit.leg.asserted else None))
+            return
+        try:
+            visit.leg.stop()
+            answer.leg.untimed()
+            answer.leg.bridge(visit.leg)
+            await _either(answer.gone, visit.gone)
+        finally:
+            await answer.end()
             visit.news.put_nowait(steps.Parted("served"))
 
-    async def _talk(self, ring: Ring, caller: Other, guest: Guest, note: Note, left: Sequence[asyncio.Event]) -> None:
+    async def _talk(
+        self, ring: Ring, caller: Other, guest: Guest, note: Note, left: Sequence[asyncio.Event],
+        noticed: bool = False, visit: Visit | None = None,
+    ) -> None:  # fmt: skip
         """Bring them together; afterwards the talk is kept by a task of its own."""
         began = time.monotonic()
-        talk = Talk(caller, guest, self._house(), note, self.roster.queues[ring.queue].record)
+        refused = visit is not None and visit.refused
+        talk = Talk(caller, guest, self._house(), note, self.roster.queues[ring.queue].record, noticed, refused)
         try:
             await talk.run(left)
         finally:
             seconds = time.monotonic() - began
+            if visit is not None:
+                visit.refused = talk.refused
             if note.call in self.told:
                 met = {"operator": ring.login, "waited": round(ring.waited), "talked": round(seconds)}
                 self.told[note.call].update(met)
@@ -432,3 +490,13 @@ class Operators:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("work of the queue broke", exc_info=error)
+
+
+async def _either(*events: asyncio.Event) -> None:
+    """Until one of them is set."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

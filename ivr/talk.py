@@ -31,6 +31,7 @@ class Talk:
     house: House
     note: Note
     record: bool = True
+    noticed: bool = False  #: the caller has heard that it is recorded, in a talk before this one
     refused: bool = False
     began: float = 0.0
     _path: str | None = None
@@ -42,7 +43,11 @@ class Talk:
         self._before = self.caller.plays
         self.caller.overhear = self._overheard
         self.guest.leg.untimed()
+        if self.noticed:  # passed on: no menu ends the music
+            self.caller.stop()
         self.guest.leg.bridge(self.caller)
+        if self.noticed:
+            self._begin()
         ends = [asyncio.ensure_future(event.wait()) for event in (self.guest.gone, *left)]
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED, timeout=LONGEST)

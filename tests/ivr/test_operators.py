@@ -350,6 +350,33 @@ async def test_a_call_back_is_promised_on_disk_and_kept_after_a_restart(world):
 
 
 @pytest.mark.slow
+async def test_a_caller_is_passed_on_to_another_operator_and_then_to_a_unit(world):
+    ours, out, made, _ = world
+    caller, _ = await talk(ours, out)
+    await until(lambda: caller.hears("111"), 20)
+    out.does |= {"112": accepts, "130": mailbox}
+    ours.operators.pause("ali", "meal")
+    ours.operators.come("ali")
+    assert not ours.operators.pass_on("sara", "nowhere")
+    assert ours.operators.pass_on("sara", "main")
+    ours.operators.pause("sara", "rest")
+    await until(lambda: out.sets.get("112") and out.sets["112"].hears("caller"), 20)
+    await until(lambda: caller.hears("112"))
+    await asyncio.wait_for(out.sets["111"].over.wait(), 10)
+    assert ours.operators.pass_on("ali", "services")
+    await until(lambda: out.sets.get("130") and out.sets["130"].hears("caller"), 20)
+    await until(lambda: caller.hears("130"))
+    await caller.hang_up()
+    await until(lambda: _many(made, 2))
+    [past] = await until(lambda: made.read(rows, calls))
+    assert (past["facts"]["operator"], past["facts"]["passed_on"]) == ("ali", "services")
+
+
+async def _many(made, count: int) -> bool:
+    return len(await made.read(rows, ticket)) == count
+
+
+@pytest.mark.slow
 async def test_a_lead_listens_and_whispers(world):
     ours, out, _, _ = world
     ours.operators.roster.staff["boss"] = Member("112")  # type: ignore[index]

@@ -242,6 +242,9 @@ async def test_who_rings_is_shown_with_the_way_to_their_tickets(site, phone):
     page = await browser.get("/console/phone/operators")
     assert "/console/find?q=%2B989120000000" in page.html
     assert "خواسته است با او تماس بگیرید" in page.text
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page.html)[1]
+    told = await browser.post("/console/phone/operators/pass", {"csrf": csrf, "to": "main"})
+    assert "گفت‌وگویی برای شنیدن نیست" in told.text  # it only rings
 
 
 async def test_listening_is_for_leads_and_needs_a_talk(site, phone):

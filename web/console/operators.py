@@ -35,6 +35,7 @@ async def show(visit: Visit) -> web.StreamResponse:
         mine=mine, ringing=desk.pop_up(login), colleagues=[one for one in desk.duties() if one.login != login],
         waiting=desk.waiting(), reasons=REASONS, names=_names(visit),
         talks=lambda one: desk.pop_up(one) is not None, nothing="none" in visit.request.query,
+        places=[(place, _place(visit, place)) for place in desk.places()],
     )  # fmt: skip
     if mine is not None and mine.duty != "off":
         page.headers["Refresh"] = AGAIN
@@ -56,6 +57,12 @@ async def change(visit: Visit) -> web.StreamResponse:
     raise web.HTTPSeeOther(PAGE)
 
 
+async def pass_on(visit: Visit) -> web.StreamResponse:
+    """Send the caller one talks with to a queue or a unit."""
+    done = telephone(visit).operators.pass_on(visit.actor.login, visit.form.get("to"))
+    raise web.HTTPSeeOther(PAGE if done else f"{PAGE}?none=1")
+
+
 async def listen(visit: Visit) -> web.StreamResponse:
     """Have one's own telephone rung and hear a colleague's talk."""
     return await _listen(visit, whisper=False)
@@ -69,6 +76,11 @@ async def whisper(visit: Visit) -> web.StreamResponse:
 async def _listen(visit: Visit, whisper: bool) -> web.StreamResponse:
     done = telephone(visit).operators.listen(visit.actor.login, visit.form.get("operator"), whisper)
     raise web.HTTPSeeOther(PAGE if done else f"{PAGE}?none=1")
+
+
+def _place(visit: Visit, place: str) -> str:
+    units = visit.parts.config.units
+    return units.name(place, visit.lang) if any(unit.slug == place for unit in units) else place
 
 
 def _names(visit: Visit) -> dict[str, str]:

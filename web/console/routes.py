@@ -40,6 +40,7 @@ ROUTES: list[Route] = [
     get("/console/phone/calls", phone.calls, session(Permission.CALLS)),
     get("/console/phone/operators", operators.show, session(Permission.CALLS)),
     post("/console/phone/operators", operators.change, session(Permission.CALLS)),
+    post("/console/phone/operators/pass", operators.pass_on, session(Permission.CALLS)),
     post("/console/phone/operators/listen", operators.listen, session(Permission.LISTEN)),
     post("/console/phone/operators/whisper", operators.whisper, session(Permission.WHISPER)),
     get("/console/phone/notice", notice.show, session(Permission.NOTICES)),
