@@ -22,6 +22,9 @@ BREAKS = frozenset({
 })  # fmt: skip
 QUOTES = ("gmail_quote", "gmail_attr", "yahoo_quoted", "moz-cite-prefix", "protonmail_quote")
 REST = ("divrplyfwdmsg", "appendonsend", "olk_src_body_section")  #: from here on all is quoted
+TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,20})")
+VOID = frozenset({"br", "hr", "img", "input", "meta", "link", "col", "wbr", "area", "base", "source", "p", "li"})
+DEPTH = 2000  # elements open at once; programs stay below a hundred
 MOST = 8_388_608  # characters of cleaned HTML that are read
 
 
@@ -53,6 +56,17 @@ def words(source: str) -> Words:
     if found.new or found.quoted:
         return found
     return Words(crude(source), "")
+
+
+def too_deep(source: str) -> bool:
+    """Are elements so deep in each other that cleaning takes for ever? Counted roughly, in linear time."""
+    depth = 0
+    for tag in TAG.finditer(source):
+        if tag[2].lower() not in VOID:
+            depth = max(depth - 1, 0) if tag[1] else depth + 1
+        if depth > DEPTH:
+            return True
+    return False
 
 
 def crude(source: str) -> str:

@@ -76,6 +76,7 @@ FIELD = re.compile(rb"([!-9;-~]{1,200})[ \t]*:[ \t]?(.*)", re.DOTALL)
 REPORT = 131_072  # octets of a report that are searched; the heuristics take their time with more
 PIECE = 65_536  # octets fed to the stdlib's parser at once
 BLANK = re.compile(rb"\r?\n\r?\n")
+WITHIN = re.compile(rb"(?im)^content-type[ \t]*:[ \t\r\n]*(multipart/|message/rfc822)")
 FOLD = re.compile(rb"\r?\n(?![ \t])")
 RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 BAD_IN_NAME = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]+")
@@ -175,6 +176,8 @@ class _Bag:
             return
         self.report = _type(top, self.default)[0] == "multipart/report"
         self._walk(top)
+        if not (self.texts or self.htmls or self.files):
+            self.whole(raw)
         if self.report or self.null:
             self._report(top if len(raw) <= REPORT else _parsed(raw[:REPORT]))
 
@@ -186,7 +189,7 @@ class _Bag:
 
     def _bearable(self, raw: bytes) -> bool:
         """Scanned before the parser sees it: it recurses by depth and is slow by parts."""
-        if len(re.findall(rb"(?im)^content-type[ \t]*:[ \t\r\n]*multipart/", raw)) > self.limits.depth * 4:
+        if sum(1 for _ in WITHIN.finditer(raw)) > self.limits.depth * 4:
             self.note("too_deep")
             self.whole(raw)
             return False
@@ -203,9 +206,12 @@ class _Bag:
         while waiting:
             part, depth = waiting.pop()
             parts += 1
-            if parts > self.limits.parts or depth > self.limits.depth:
-                self.note("too_many_parts" if parts > self.limits.parts else "too_deep")
+            if parts > self.limits.parts:
+                self.note("too_many_parts")
                 return
+            if depth > self.limits.depth:
+                self.note("too_deep")
+                continue
             kind, _ = _type(part, self.default)
             if kind in ENCRYPTED:
                 self.note("encrypted")

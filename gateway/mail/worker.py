@@ -61,6 +61,8 @@ def second(mail: Mail, job: Job) -> Words:
     """What the HTML says, only where there is no plain text."""
     if mail.text.strip() or not mail.html.strip():
         return Words()
+    if html.too_deep(mail.html):
+        return Words(defect="html_unread")
     found = html.words(mail.html)
     whole = quote.forwarded(mail.subject, marks.read())
     split = quote.split(found.new or found.quoted, found.quoted if found.new else "", marks.read(), job.ours, whole)

@@ -221,7 +221,7 @@ async def test_13_what_is_not_stored_is_not_acknowledged(system, monkeypatch):
         raise Busy(5)
 
     with monkeypatch.context() as broken:
-        broken.setattr(system.store, "take", full)
+        broken.setattr(system.parts.door, "take", full)
         assert (await deliver(system.mail, plain(f"{NEW} سیزده"), (INFO,)))[0] == 451
     assert await tickets(system) == since
     await send(system, plain(f"{NEW} سیزده"))

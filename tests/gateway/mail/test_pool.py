@@ -83,7 +83,8 @@ async def test_past_the_deadline_a_letter_is_unreadable(pool):
 
 async def test_the_loop_goes_on_while_a_worker_reads(pool):
     ticks = 0
-    task = asyncio.create_task(pool.read(SLOW, "cp1256"))
+    long = b"From: x@example.ir\r\nContent-Type: text/html\r\n\r\n" + b"&#x41;<br>" * 100_000
+    task = asyncio.create_task(pool.read(long, "cp1256"))
     while not task.done():
         await asyncio.sleep(0.05)
         ticks += 1
