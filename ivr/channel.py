@@ -22,6 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from config.faults import Fault, Faults
 from core import jalali
 from core.channels import Channel, Clock, Door, Gear, Outbound, Outcome, Refused, Say
 from core.clock import SystemClock
@@ -39,7 +40,7 @@ from ivr.panel import CallView, Panel
 from ivr.prompts import Prompts
 from ivr.settings import AnyLine, Line
 from ivr.shelf import Shelf
-from ivr.site import Site, prompt_folders, read_site
+from ivr.site import Site, as_written, prompt_folders, read_site
 from ivr.sounds import Sounds
 from ivr.speech import Speech
 from ivr.spool import Spool
@@ -143,22 +144,31 @@ class Phone:
         return await self._callbacks.send(message)
 
     async def reload(self) -> None:
-        """Take over menus and texts as they are on disk now, for new calls; calls in progress keep the old ones.
+        """Take over menus, texts, peers and limits of lines as they are on disk now, for new calls.
 
         Raises config.Faults naming every fault; then nothing has changed.
         """
         site, say = await asyncio.to_thread(self._read_again)
-        self.site = replace(self.site, menus=site.menus, langs=site.langs)
+        for line in self._lines:
+            try:
+                line.renew(site.lines.get(line.name, line.settings))
+            except OSError as fault:
+                raise Faults([Fault("lines.toml", 0, "unreadable-file", str(fault))]) from None
+        lines = {**self.site.lines, **{line.name: line.settings for line in self._lines}}
+        self.site = replace(self.site, lines=lines, menus=site.menus, langs=site.langs)
         self._house = replace(self.house, menus=site.menus, say=say, sounds=self._sounds(say), lang=site.langs[0])
         self._task(self._warm(self._house))
         log.info("menus reloaded", extra={"menus": sorted(site.menus.trees)})
 
     def _read_again(self) -> tuple[Site, Say]:
-        """The site as it is on disk now; its lines stay those that are open."""
+        """The site as it is on disk now; lines that the program itself has moved stay as they are."""
         fresh = self._gear.extra["reread"]()
         extra = {**self._gear.extra, "menus_folder": str(fresh.menus_folder), "texts": fresh.texts.words}
         extra.pop("menus", None)
-        gear = replace(self._gear, say=fresh.texts, extra=extra)
+        lines: Mapping[str, Any] = self._gear.lines
+        if as_written(self._gear):
+            lines, extra["where"] = fresh.lines.get("phone", {}), fresh.documents["lines.toml"].at("phone")
+        gear = replace(self._gear, say=fresh.texts, extra=extra, lines=lines)
         return read_site(gear), fresh.texts
 
     # ---------------------------------------------------------------- calls

@@ -84,6 +84,12 @@ def _lines(tables: Mapping[str, Any], where: Where) -> dict[str, AnyLine]:
     return lines
 
 
+def as_written(gear: Gear) -> bool:
+    """Whether the lines are those of the file: a demo moves them to free ports."""
+    where: Where | None = gear.extra.get("where")
+    return where is not None and where.document.data.get("phone") == gear.lines
+
+
 def _is_extension(table: Mapping[str, Any]) -> bool:
     return table.get("kind") == "pyvoip"
 

@@ -86,12 +86,27 @@ class Exchange:
 
     def begin(self) -> None:
         """Register and ping where the settings say so. Raises OSError when a password cannot be read."""
-        for peer in self._settings.peer:
-            far = peer.far()
-            if far is not None:
-                trunk = Trunk(self, peer, Peer(*far), peer.password())
-                self.trunks.append(trunk)
+        self.trunks = self._trunks(self._settings)
+        for trunk in self.trunks:
+            trunk.tick(self.now())
+
+    def renew(self, settings: Line) -> None:
+        """Other peers, numbers and limits, for new calls. Raises OSError (nothing has changed then)."""
+        fresh, old = self._trunks(settings), self.trunks
+        same = {(trunk.settings, trunk.password): trunk for trunk in old}
+        self.trunks = [same.get((trunk.settings, trunk.password), trunk) for trunk in fresh]
+        self._settings, self._gate = settings, Gate(settings, self.now())
+        there = {trunk.account for trunk in self.trunks}
+        for trunk in old:
+            if trunk.registered and trunk.account not in there:
+                trunk.leave(lambda: None)
+        for trunk in self.trunks:
+            if trunk not in old:
                 trunk.tick(self.now())
+
+    def _trunks(self, settings: Line) -> list[Trunk]:
+        known = [(peer, peer.far(), peer.password()) for peer in settings.peer]
+        return [Trunk(self, peer, Peer(*far), password) for peer, far, password in known if far is not None]
 
     async def leave(self, seconds: float) -> None:
         """Un-register everywhere, wait so long for the answers, and ping no more."""

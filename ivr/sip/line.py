@@ -9,13 +9,14 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import DatagramProtocol
 
 from ivr.media import messages as media
-from ivr.settings import Binding, Line
+from ivr.settings import AnyLine, Binding, Line
 from ivr.sip import message as sip
 from ivr.sip.connection import REACH, Connection, Listening, Reaching, presented, trusting
 from ivr.sip.exchange import Exchange, Told
@@ -53,7 +54,7 @@ class SipLine:
         self.connections: dict[Peer, Connection] = {}
         self._reaching: dict[Peer, Reaching] = {}
         self._reactor = reactor
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._ports: dict[str, Any] = {}
         self._udp: _Udp | None = None
@@ -86,7 +87,7 @@ class SipLine:
 
     def start(self) -> None:
         """Open the sockets, register. Raises OSError with a sentence naming the setting."""
-        for binding in self._settings.bindings():
+        for binding in self.settings.bindings():
             try:
                 self._ports[binding.transport] = self._listen(binding)
             except (CannotListenError, OSError) as fault:
@@ -95,10 +96,25 @@ class SipLine:
         self._look_after()
         self.exchange.begin()
 
+    def renew(self, settings: AnyLine) -> None:
+        """Take over peers, numbers and limits for new calls; sockets stay as they are until the next start.
+
+        Raises OSError naming the setting; then nothing has changed.
+        """
+        old = self.settings
+        kept = replace(
+            settings if isinstance(settings, Line) else old, bind=old.bind, cert=old.cert, key=old.key, rtp=old.rtp,
+            public_address=old.public_address,
+        )  # fmt: skip
+        if kept != settings:
+            log.warning("a line's sockets change at the next start", extra={"line": self.name})
+        self.exchange.renew(kept)
+        self.settings = kept
+
     @property
     def port(self) -> int:
         """The open port of the first binding."""
-        return self.open_port(self._settings.bindings()[0].transport)
+        return self.open_port(self.settings.bindings()[0].transport)
 
     async def stop(self, drain: float) -> None:
         """New calls get 503; running ones have `drain` seconds, then BYE; we un-register; then the sockets close."""
@@ -195,7 +211,7 @@ class SipLine:
         factory = Listening(self, transport, self._refused)
         if transport == "tcp":
             return self._reactor.listenTCP(port, factory, interface=host)
-        shown = presented(self._settings.cert or "", self._settings.key or "")
+        shown = presented(self.settings.cert or "", self.settings.key or "")
         return self._reactor.listenSSL(port, factory, shown, interface=host)
 
     def _datagrams(self, host: str, port: int, protocol: _Udp) -> Any:

@@ -19,7 +19,7 @@ from twisted.internet.protocol import DatagramProtocol
 
 from ivr import leg as words
 from ivr.media import messages as media
-from ivr.settings import Extension
+from ivr.settings import AnyLine, Extension
 from ivr.sip import message as sip
 from ivr.sip import rules, sdp
 from ivr.sip.dialog import Dialog, Unacked, branch, called, tag
@@ -64,7 +64,7 @@ class ExtensionLine:
         self.name, self.plane = name, plane
         self.counts: Counter[str] = Counter()  #: packets and calls by fate
         self.draining = False
-        self._reactor, self._settings, self._clock = reactor, settings, clock
+        self._reactor, self.settings, self._clock = reactor, settings, clock
         self._on_call, self._is_busy = on_call, is_busy
         self._transactions = Transactions()
         self._asked: dict[Key, Heard] = {}
@@ -82,7 +82,7 @@ class ExtensionLine:
 
     def start(self) -> None:
         """Open the socket and register. Raises OSError with a sentence naming the setting."""
-        peer, (host, port) = self._settings.exchange(), self._settings.address()
+        peer, (host, port) = self.settings.exchange(), self.settings.address()
         password, far = peer.password(), peer.far()
         assert far is not None
         self._far = Peer(*far)
@@ -90,10 +90,22 @@ class ExtensionLine:
             self._listening = self._reactor.listenUDP(port, self._udp, interface=host, maxPacketSize=sip.MAX_BYTES + 1)
         except CannotListenError as fault:
             raise OSError(f"phone.line.{self.name}.bind: cannot listen on UDP {host}:{port}: {fault}") from fault
-        self._host = self._settings.public_address or facing(self._far.host)
-        self._phone = Phone(self, self._far[:2], self._settings.user, (self._host, self.port))
+        self._host = self.settings.public_address or facing(self._far.host)
+        self._phone = Phone(self, self._far[:2], self.settings.user, (self._host, self.port))
         self._trunk = Trunk(self, peer, self._far, password)
         self._trunk.tick(self.now())
+
+    def renew(self, settings: AnyLine) -> None:
+        """Take over numbers and limits for new calls; the exchange and the socket stay until the next start."""
+        old = self.settings
+        told = settings if isinstance(settings, Extension) else old
+        kept = replace(
+            old, numbers=told.numbers, max_calls=told.max_calls, max_call=told.max_call, country=told.country,
+            asserts_identity=told.asserts_identity,
+        )  # fmt: skip
+        if kept != settings:
+            log.warning("an extension's exchange changes at the next start", extra={"line": self.name})
+        self.settings = kept
 
     @property
     def port(self) -> int:
@@ -189,7 +201,7 @@ class ExtensionLine:
             self.refuse(key, request, Refusal(503 if request.method == "OPTIONS" else 481))
 
     def _full(self) -> bool:
-        return self.draining or len(self._legs) >= self._settings.max_calls or self._is_busy()
+        return self.draining or len(self._legs) >= self.settings.max_calls or self._is_busy()
 
     def _cancel(self, key: Key, request: Request, leg: ExtensionLeg | None) -> None:
         if self._transactions.invite_of(request) is None:
@@ -202,7 +214,7 @@ class ExtensionLine:
     def _invite(self, key: Key, request: Request, source: Peer) -> Refusal | None:
         """Hand a new call to pyVoIP; a refusal where it cannot be taken."""
         offered = rules.described(request)
-        menu = self._settings.menu(rules.dialled(request))
+        menu = self.settings.menu(rules.dialled(request))
         if self._full():
             self.counts["503"] += 1
             return Refusal(503, (("retry-after", str(random.randint(5, 15))),))
@@ -220,7 +232,7 @@ class ExtensionLine:
         if isinstance(agreed, Unusable):
             self.plane.ports.give(row)
             return rules.NO_CODEC
-        who = rules.caller(request, self._settings.asserts_identity, self._settings.country)
+        who = rules.caller(request, self.settings.asserts_identity, self.settings.country)
         leg = ExtensionLeg(self, row, who, rules.dialled(request), _Invited(key, request, source, ours, agreed))
         leg.menu = menu
         return self._hand_over(leg, request, agreed, ours)
@@ -293,7 +305,7 @@ class ExtensionLine:
         return f"SIP/2.0/UDP {bracketed(self._host)}:{self.port};branch={made};rport"
 
     def contact(self, peer: Peer, user: str = "") -> str:
-        return f"<sip:{user or self._settings.user}@{bracketed(self._host)}:{self.port}>"
+        return f"<sip:{user or self.settings.user}@{bracketed(self._host)}:{self.port}>"
 
     def over(self, leg: ExtensionLeg) -> None:
         self._legs.pop(leg.call_id, None)
@@ -304,7 +316,7 @@ class ExtensionLine:
 
     @property
     def most(self) -> float:
-        return float(self._settings.max_call)
+        return float(self.settings.max_call)
 
     def wake(self, at: float) -> None:
         """Have everything ticked at `at` or before."""

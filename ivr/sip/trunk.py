@@ -59,6 +59,11 @@ class Trunk:
         self._waiting = False  # a ping is out
         self._left: Callable[[], None] = lambda: None
 
+    @property
+    def account(self) -> tuple[str, Peer] | None:
+        """What is registered where."""
+        return (self.settings.user or "", self.far) if self.settings.register else None
+
     def tick(self, now: float) -> None:
         """Register and ping when it is time."""
         if now >= self._register_at:

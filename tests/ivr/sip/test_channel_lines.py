@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+import config as configuration
+from config.faults import Faults
+from core.channels import Gear
 from ivr import channel
-from tests.ivr.sip.house import Phone, until
+from tests.ivr.sip.house import OFFER, Phone, until
 from tests.ivr.sip.test_connections import papers, wired
-from tests.ivr.test_channel import gear
+from tests.ivr.test_channel import MAILBOX, gear
 
 __all__ = ["papers"]
 
@@ -33,5 +40,58 @@ async def test_a_line_of_three_transports_answers_on_each_and_says_which_peer_is
                 phone.say(phone.make("OPTIONS", call=transport))
                 assert (await phone.final()).status == 200
         await until(lambda: ours.health() == "up, without trunk")
+    finally:
+        await ours.stop(0)
+
+
+LINES = """
+[phone.line.main]
+bind = ["udp:127.0.0.1:0"]
+rtp = "0"
+numbers = { "1888" = "mailbox" }
+[[phone.line.main.peer]]
+name = "loopback"
+allow = ["127.0.0.1/32"]
+"""
+
+
+async def test_peers_numbers_and_limits_are_read_again_while_calls_go_on(opened, reactor, tmp_path, caplog):
+    _, _, door = opened
+    folder = tmp_path / "site"
+    (folder / "menus").mkdir(parents=True)
+    (folder / "menus" / "mailbox.toml").write_text(MAILBOX)
+    place = folder / "lines.toml"
+
+    def written(text: str) -> Gear:
+        place.write_text(text)
+        site = configuration.read(site=folder)
+        where = site.documents["lines.toml"].at("phone")
+        made = gear(tmp_path / "phone", reactor, site.lines["phone"], where=where, menus_folder=str(site.menus_folder))
+        return replace(made, extra={**made.extra, "reread": lambda: configuration.read(site=folder)})
+
+    (tmp_path / "phone").mkdir()
+    ours = channel.make(written(LINES))
+    await ours.start(door)
+    try:
+        with Phone(ours.ports["main"]) as phone, Phone(ours.ports["main"], "127.0.0.2") as other:
+            tag = await phone.connect()
+            other.say(other.make("OPTIONS"))
+            assert await other.silence()
+            place.write_text(LINES.replace("127.0.0.1/32", "127.0.0.0/8").replace('"1888"', '"1999"'))
+            await ours.reload()
+            other.say(other.make("OPTIONS"))
+            assert (await other.final()).status == 200
+            other.say(other.make("INVITE", OFFER, call="b"))
+            assert (await other.final()).status == 404
+            place.write_text(LINES.replace('"127.0.0.1/32"', '"here"'))
+            with pytest.raises(Faults, match=r"lines\.toml:8: bad-value"):
+                await ours.reload()
+            other.say(other.make("OPTIONS", call="c"))
+            assert (await other.final()).status == 200
+            place.write_text(LINES.replace("udp:127.0.0.1:0", "udp:127.0.0.1:5099"))
+            await ours.reload()
+            assert any("at the next start" in record.message for record in caplog.records)
+            phone.say(phone.make("BYE", to_tag=tag, seq=2, branch="bye"))
+            assert (await phone.final()).status == 200
     finally:
         await ours.stop(0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+from dataclasses import replace
 
 import pytest
 
 from core.channels import TryLater
-from ivr.settings import Peer
+from ivr.settings import Line, Peer
 from ivr.sip import message as sip
 from ivr.sip.leg import SipLeg
 from ivr.sip.outgoing import NotReached, Wanted
@@ -266,3 +267,33 @@ async def test_two_realms_are_both_answered(tmp_path):
             given = fields(third.get(name) or "")
             assert given["realm"] == realm and given["response"] == digest(given, "INVITE")
         task.cancel()
+
+
+# ---------------------------------------------------------------- other settings while it runs
+
+
+async def test_a_trunk_that_stays_is_left_alone_and_one_that_goes_is_un_registered(tmp_path):
+    stays, goes = trunk(tmp_path, 5080, name="one", register=True), trunk(tmp_path, 5090, name="two", register=True)
+    async with house(peer=(stays, goes)) as home, home.phone(port=5080) as one, home.phone(port=5090) as two:
+        await registered(one)
+        await registered(two)
+        first = home.line.trunks[0]
+        home.line.renew(Line(peer=(stays, replace(stays, name="three", address="127.0.0.1:5099"))))
+        assert home.line.trunks[0] is first and first.registered and not asking(one)
+        assert (await two.request("REGISTER")).get("expires") == "0"
+        async with home.phone(port=5099) as three:
+            await registered(three)
+        assert [each.registered for each in home.line.trunks] == [True, True]
+
+
+async def test_another_password_for_the_same_account_registers_anew_without_leaving(tmp_path):
+    peer = trunk(tmp_path, register=True)
+    async with house(peer=(peer,)) as home, home.phone(port=5080) as far:
+        await registered(far)
+        (tmp_path / "trunk.password").write_text("نو\n")
+        home.line.renew(Line(peer=(peer,)))
+        assert (await registered(far)).get("expires") == "600" and home.line.trunks[0].registered
+        (tmp_path / "trunk.password").unlink()
+        with pytest.raises(OSError, match="password_file"):
+            home.line.renew(Line(peer=(peer,)))
+        assert home.line.trunks[0].registered
