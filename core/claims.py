@@ -65,6 +65,14 @@ def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Cl
     return _claimed(s, rows) if rows else []
 
 
+def orphaned(s: Connection, now: int) -> int:
+    """Where only one process can have the store: what was claimed before this start is nobody's. It is due at once,
+    and comes as in doubt. How many."""
+    claimed = outbox.c.worker.is_not(None)
+    rows = sa.update(outbox).where(unfinished(outbox.c.state), claimed, outbox.c.due_at > now)
+    return s.execute(rows.values(due_at=now, worker=None)).rowcount
+
+
 def ready_rows(channel: str, now: int, n: int) -> sa.Select[Any]:
     """Numbers of up to `n` rows that may be claimed, the most urgent first; PostgreSQL passes over locked ones."""
     return (

@@ -26,4 +26,4 @@ def is_out(s: Connection, channel: str, line: str, blind: bytes) -> bool:
 
 
 def _mine(channel: str, line: str, blind: bytes) -> tuple[sa.ColumnElement[bool], ...]:
-    return (optout.c.channel == channel, optout.c.line == line, optout.c.blind == blind)
+    return (optout.c.channel == channel, optout.c.line.in_((line, "")), optout.c.blind == blind)

@@ -62,7 +62,7 @@ def _dead(s: Connection, within: sa.ColumnElement[bool]) -> list[RowMapping]:
 
 def _resend(s: Connection, office: Office, who: Actor, row: int) -> int:
     found = _enter(s, office, who, row)
-    number = outbox.resend(s, row, office.clock.now())
+    number = outbox.resend(s, row, office.clock.now(), office.keyring)
     _log(s, who, found, "resend", {"outbox": row, "next": number})
     return number
 

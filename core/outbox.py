@@ -10,12 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import events, ids, points, spending
+from core import events, ids, optouts, points, spending
 from core.channels import DeliveryState, Outcome, Refused, Sent, TryLater, Unknown
-from core.claims import Claimed, give_back, next_due, too_late
+from core.cipher import Keyring, seal, unseal
+from core.claims import Claimed, give_back, next_due, orphaned, too_late
 from core.claims import claim as hand_out
 from core.model import ContactKind, KeptFile, Purpose, State
-from core.schema import delivery, outbox, ticket
+from core.schema import contact, delivery, outbox, ticket
 from core.sending import (
     KEPT_REPORTS,
     LANES,
@@ -35,8 +36,8 @@ from core.text import clean
 REASON = 500  # characters of a peer's reason
 
 __all__ = [
-    "Claimed", "Result", "by_hand", "claim", "done", "fall_back", "forget_reports", "give_back", "next_due", "put",
-    "record", "reported", "resend", "unreported",
+    "Claimed", "Result", "by_hand", "claim", "done", "fall_back", "forget_reports", "give_back", "next_due",
+    "orphaned", "put", "record", "reported", "resend", "unreported",
 ]  # fmt: skip
 
 
@@ -257,6 +258,9 @@ def _apply(s: Connection, number: int, state: DeliveryState, why: str, now: int)
     after = move(stage, fact)
     values = {"state": after, "why": why, "done_at": now}
     s.execute(sa.update(outbox).where(outbox.c.id == number).values(values))
+    if after is Stage.BLOCKED and row["contact"] is not None:
+        blind = s.execute(sa.select(contact.c.blind).where(contact.c.id == row["contact"])).scalar_one()
+        optouts.set_out(s, row["channel"], row["line"] or "", blind, True, "blocked at the provider", now)
     if after in LOST or after is Stage.EXPIRED:
         return _tell(s, row, after, values, now)
     return after
@@ -296,19 +300,22 @@ def forget_reports(s: Connection, now: int) -> int:
     return int(s.execute(old).rowcount)
 
 
-def resend(s: Connection, row: int, now: int) -> int:
+def resend(s: Connection, row: int, now: int, ring: Keyring | None = None) -> int:
     """Send a dead row again, under a new number, so that no provider takes it for the old one; returns the number.
 
+    An address of its own is sealed anew with `ring` (without it the number stays): it was sealed under the old one.
     Raises WrongState when the row is not dead (parked or lost) or there is none.
     """
     found = _dead(s, row, Fact.RESEND)
-    number = ids.outbox(s) if found["contact"] is not None else row
+    number, to = (ids.outbox(s) if ring is not None or not found["to"] else row), found["to"]
+    if to and ring is not None:
+        to = seal(ring, "outbox", "to", number, unseal(ring, "outbox", "to", row, to))
     s.execute(
         sa.update(outbox)
         .where(outbox.c.id == row)
         .values(
-            id=number, state=Stage.WAITING, due_at=now, attempt=0, fence=outbox.c.fence + 1, ref=None, why="",
-            done_at=None, not_after=now + WORTH[Purpose(found["purpose"])] * 1000,
+            id=number, to=to, state=Stage.WAITING, due_at=now, attempt=0, fence=outbox.c.fence + 1, ref=None, why="",
+            done_at=None, doubt_at=None, parts=None, cost=None, not_after=now + WORTH[Purpose(found["purpose"])] * 1000,
         )
     )  # fmt: skip
     return number

@@ -151,7 +151,14 @@ def _on_loopback(
     relay_host, _, relay_port = world["smtp"].rpartition(":")
     here = [{"name": "loopback", "allow": ["127.0.0.0/8"], "asserts_identity": False}]
     changes: dict[str, dict[str, Any]] = {
-        "sms.line.main": {"hook_secret": secret, "poll_s": 5.0, "providers": ["kavenegar"]},
+        "sms.line.main": {
+            "hook_secret": secret,
+            "poll_s": 5.0,
+            "providers": ["kavenegar"],
+            "rate": 2000.0,
+            "daily_parts": 0,
+            "price": 1200,
+        },
         "sms.provider.kavenegar": {
             "kind": "kavenegar",
             "host": world["kavenegar"],

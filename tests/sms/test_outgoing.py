@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from core.channels import Contact, ContactKind, Purpose, Refused, Sent, TryLater, Unknown
+from core import outbox, spending
+from core.channels import Contact, ContactKind, DeliveryState, Purpose, Refused, Sent, TryLater, Unknown
 from core.outbox import Result
-from core.schema import spent
 from sms.providers import base
-from sms.providers.base import Doubt, Rejected
+from sms.providers.base import Accepted, Doubt, Rejected
 from tests.sms.house import LINE, PAPER, House, house, outbound
 
 HOUR = 3600
@@ -188,8 +189,6 @@ async def test_opting_out_stops_notices_and_neither_states_nor_answers(tmp_path:
 async def spend(made: House, parts: int, auto: bool = False) -> None:
     """As results of sends do it."""
     sent = Sent("r", 1200 * parts, parts=parts, line="sms:main", auto=auto)
-    from core import spending
-
     await made.store.write(spending.count, [sent], made.clock.now())
     made.clock.advance(3)
 
@@ -212,10 +211,6 @@ async def test_the_days_budget_stops_automatic_texts_first_then_notices_then_ans
 
 
 async def test_what_was_sent_counts_once_with_its_result(tmp_path: Path):
-    import sqlalchemy as sa
-
-    from core import outbox, spending
-
     async with house(tmp_path) as made:
         await made.text("09120000001", "آب کوچه قطع است")
         (claim,) = await made.store.write(outbox.claim, "sms", 5, made.clock.now(), "w")
@@ -224,6 +219,67 @@ async def test_what_was_sent_counts_once_with_its_result(tmp_path: Path):
             await made.store.write(outbox.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
         today = await made.store.read(spending.of_day, "sms", "main", made.clock.now())
         assert today == {"parts": 1, "rial": 0, "auto_parts": 1, "auto_rial": 0}
-        assert (
-            await made.store.read(lambda s: s.execute(sa.select(sa.func.count()).select_from(spent)).scalar_one()) == 1
-        )
+
+
+async def lost(made: House, sent: object) -> int:
+    """The only row of the outbox, claimed and recorded with `sent`."""
+    (claim,) = await made.store.write(outbox.claim, "sms", 5, made.clock.now(), "w")
+    await made.store.write(outbox.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
+    return claim.id
+
+
+async def test_resending_takes_a_new_number_and_reaches_the_same_handset(tmp_path: Path):
+    async with house(tmp_path) as made:
+        await made.text("09120000001", "راهنما")
+        row = await lost(made, Unknown("x", park=True))
+        number = await made.store.write(outbox.resend, row, made.clock.now(), made.ring)
+        assert number != row
+        (claim,) = await made.store.write(outbox.claim, "sms", 5, made.clock.now(), "w")
+        sent = await made.channel.send(claim.open(made.ring))
+        assert isinstance(sent, Sent)
+        (text,) = made.paper().printed
+        assert (text.to, text.key & (1 << 36) - 1) == ("+989120000001", number)
+
+
+async def test_a_report_of_a_blocked_number_is_an_opt_out(tmp_path: Path):
+    async with house(tmp_path) as made:
+        await made.text("09120000001", "آب کوچه قطع است")
+        await lost(made, Sent("paper:1"))
+        await made.desk.delivered("sms", "paper:1", DeliveryState.BLOCKED)
+        assert await made.desk.opted_out("sms", "main", Contact(ContactKind.PHONE, "+989120000001"))
+
+
+async def test_states_nobody_pushed_are_asked_for_and_what_stays_silent_expires(tmp_path: Path):
+    async with house(tmp_path) as made:
+        await made.text("09120000001", "آب کوچه قطع است")
+        await lost(made, Sent("paper:1"))
+        watch, paper = made.channel._watch, made.paper()
+        asked: list[str] = []
+
+        async def status(refs: Any) -> list[base.Report]:
+            asked.extend(refs)
+            return []
+
+        paper.caps = replace(paper.caps, status_for=1, status_batch=10)
+        paper.status = status
+        await watch.look_at_states(made.desk)
+        for hours in (0.17, 1, 5, 18, 23, 2):
+            made.clock.advance(hours * HOUR)
+            await watch.look_at_states(made.desk)
+        assert asked == ["1"] * 5
+        state = "SELECT state FROM outbox"
+        assert await made.store.read(lambda s: s.exec_driver_sql(state).scalar_one()) == "expired"
+
+
+async def test_reports_of_parts_come_before_and_after_and_the_whole_is_delivered_once_all_are(tmp_path: Path):
+    async with house(tmp_path) as made:
+        await made.text("09120000001", "آب کوچه قطع است")
+        made.paper().next = [Accepted("a,b,c", 3)]
+        (claim,) = await made.store.write(outbox.claim, "sms", 5, made.clock.now(), "w")
+        sent = await made.channel.send(claim.open(made.ring))
+        await made.paper().sink.reported(base.Report("b", DeliveryState.DELIVERED))
+        await made.store.write(outbox.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
+        state = "SELECT state FROM outbox"
+        for ref, whole in (("a", "sent"), ("c", "delivered"), ("c", "delivered")):
+            await made.paper().sink.reported(base.Report("0", DeliveryState.DELIVERED, also=("x", ref)))
+            assert await made.store.read(lambda s: s.exec_driver_sql(state).scalar_one()) == whole
