@@ -104,6 +104,10 @@ class Phone:
             raise
         log.info("phone lines open", extra={"lines": list(self.site.lines)})
 
+    def counts(self) -> Mapping[str, int]:
+        """What the media plane counts: calls, packets by fate, keys, lateness; nothing without lines."""
+        return self._plane.counts() if self._plane is not None else {}
+
     def health(self) -> str:
         """`down` once the media plane's thread has ended though nobody asked; else which peers do not answer."""
         if self._plane is not None and not self._plane.alive:

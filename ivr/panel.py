@@ -103,6 +103,8 @@ class Running(Protocol):
 
     def live(self) -> Sequence[CallView]: ...
 
+    def counts(self) -> Mapping[str, int]: ...
+
     async def reload(self) -> None: ...
 
 
@@ -229,6 +231,10 @@ class Panel:
     def calls(self) -> Sequence[CallView]:
         """Calls in progress, the oldest first."""
         return self._phone.live()
+
+    def counts(self) -> Mapping[str, int]:
+        """What the media plane counts since it began (`late_us`: since last asked)."""
+        return self._phone.counts()
 
     def notice(self) -> Notice | None:
         """The known incident that callers are told of."""

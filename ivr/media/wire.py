@@ -28,6 +28,7 @@ EACH = 1024  # of these from one port
 REPORTS = 256  # RTCP packets read in one tick
 EXPEDITED = 0xB8  # DSCP EF, RFC 3246
 ROOM = 1 << 20  # octets asked for a socket's packets; the kernel gives less where rmem_max says so
+LEAST = 64 * 5 * 830  # octets for five packets of each of 64 calls, as the kernel counts them
 
 Octets = npt.NDArray[np.uint8]
 Keys = npt.NDArray[np.uint64]
@@ -108,6 +109,7 @@ class Doors:
         self.host = host
         self.rtp: dict[int, socket.socket] = {}
         self.rtcp: dict[int, socket.socket] = {}
+        self._warned = False
 
     def open(self, port: int) -> None:
         self.rtp[port] = self._bound(port)
@@ -136,6 +138,9 @@ class Doors:
         except OSError:
             sock.close()
             raise
+        if not self._warned and sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) < LEAST:
+            self._warned = True
+            log.warning("little room for packets: raise net.core.rmem_max", extra={"octets": LEAST})
         return sock
 
     def report(self, port: int, data: bytes, to: Address, muxed: bool) -> bool:

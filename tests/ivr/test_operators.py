@@ -231,6 +231,7 @@ async def test_an_operator_is_rung_presses_1_and_both_talk_recorded_after_the_no
     ours, out, made, files = world
     caller, sara = await talk(ours, out)
     assert ours.operators.duties()[1].duty is Duty.TALKING
+    assert ours.panel.counts()["calls"] == 2
     shown = ours.operators.pop_up("sara")
     assert (shown.number, shown.asserted, shown.queue) == (NUMBER, True, "main")
     await until(lambda: caller.hears("111"), 20)  # after the notice

@@ -71,7 +71,8 @@ async def simulator(visit: Visit) -> web.StreamResponse:
 
 async def calls(visit: Visit) -> web.StreamResponse:
     """Calls in progress."""
-    return visit.page("console/calls.html", calls=telephone(visit).calls())
+    panel = telephone(visit)
+    return visit.page("console/calls.html", calls=panel.calls(), counts=panel.counts())
 
 
 def _first(menu: Any) -> tuple[bool, bool, str]:
