@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import http, mail, phone
+from tests.bench import http, letters, mail, phone
 from tests.bench.table import Figure, table
 
-ALL: dict[str, Callable[[], list[Figure]]] = {"http": http.figures, "mail": mail.figures, "phone": phone.figures}
+ALL: dict[str, Callable[[], list[Figure]]] = {
+    "http": http.figures, "mail": mail.figures, "letters": letters.figures, "phone": phone.figures,
+}  # fmt: skip
 
 
 def main(names: Sequence[str] = ()) -> int:
