@@ -4,6 +4,7 @@ PY := .venv/bin/python
 SETUP := .venv/.setup
 DEV := .venv/.dev
 ASSETS := web/static/built/manifest.json
+PEERS := .peers/smpp-twisted3/.made
 
 .DEFAULT_GOAL := help
 .PHONY: help setup assets demo check test test-long lint bench docs clean
@@ -44,19 +45,24 @@ lint: $(DEV) ## import directions, style, types
 check: $(DEV) assets ## the fast subset, for every minute of work (2 minutes at most)
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not peer and not long and not slow" --ignore=tests/journeys
 
-test: $(DEV) assets ## everything, with its real peers (15 minutes at most on 2 cores)
+$(PEERS): tools/peers/smpp-twisted3.lock
+	python3 -m venv .peers/smpp-twisted3
+	.peers/smpp-twisted3/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test: $(DEV) $(PEERS) assets ## everything, with its real peers (15 minutes at most on 2 cores)
 	@tools/debian-packages
 	PASOKH_MUST_PEERS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not long"
 
-test-long: $(DEV) assets ## the long rounds: kill -9, mutants, soaks
+test-long: $(DEV) $(PEERS) assets ## the long rounds: kill -9, mutants, soaks
 	@tools/debian-packages
 	PASOKH_MUST_PEERS=1 PASOKH_LONG=1 $(PY) -m pytest -q -m "long" --timeout 7200
 
-bench: $(DEV) assets ## figures beside their peers, printed as one table
+bench: $(DEV) $(PEERS) assets ## figures beside their peers, printed as one table
 	$(PY) -m tests.bench
 
 docs: $(DEV) ## diagrams and pictures made from the running program
 	$(PY) -m tools.docs
 
 clean: ## remove what was built (keeps .demo/)
-	rm -rf .venv node_modules web/static/built .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .peers node_modules web/static/built .mypy_cache .ruff_cache .pytest_cache

@@ -105,7 +105,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, lines: Mapping[str, Any] | None = None, **more: Any) -> AsyncIterator[House]:
+async def house(
+    folder: Path, lines: Mapping[str, Any] | None = None, reactor: Any = None, **more: Any
+) -> AsyncIterator[House]:
     """`lines`: the sms table of lines.toml; else one line by one paper provider, changed by `more`."""
     clock, ring = HandClock(NOON), Keyring({1: b"k" * 32})
     opened = await store.open(await _place(folder, clock), clock, folder, ring.key("chain"))
@@ -115,7 +117,7 @@ async def house(folder: Path, lines: Mapping[str, Any] | None = None, **more: An
     files = Files(folder / "files", ring, opened)
     desk = Desk(opened, site, ring, files, clock, throttle)
     tables = lines or {"line": {"main": {**LINE, **more}}, "provider": {"paper": PAPER}}
-    channel = sms.make(Gear("sms", tables, site.texts, str(folder), clock=clock))
+    channel = sms.make(Gear("sms", tables, site.texts, str(folder), reactor, clock))
     assert isinstance(channel, sms.Sms)
     await channel.start(desk)
     yield House(opened, desk, channel, clock, ring)
