@@ -96,7 +96,10 @@ class Mmsg(Doors):
 
     def aim(self, slot: int, port: int, to: Address) -> None:
         self._from[slot] = port
-        self._out_names[slot] = socket.AF_INET, to[1], int.from_bytes(socket.inet_aton(to[0]), "big"), 0
+        try:
+            self._out_names[slot] = socket.AF_INET, to[1], int.from_bytes(socket.inet_aton(to[0]), "big"), 0
+        except OSError:  # an address of IPv6, where we have none: every packet fails and is counted
+            self._out_names[slot] = 0, 0, 0, 0
 
     def send(self, slots: Numbers, lengths: npt.NDArray[np.uint32]) -> Numbers:
         self._out_vectors["len"][slots] = lengths

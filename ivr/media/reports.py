@@ -68,6 +68,8 @@ class Reports:
         blocks = (self._block(call, at),) if self.table.tally["begun"][call.slot] else ()
         data = rtcp.write(call.ssrc, call.far.cname, sender, blocks, bye)
         to = target if call.media.mux else (target[0], target[1] + 1)
+        if to[1] > 0xFFFF:
+            return
         self._counts["reports"] += self.table.wire.report(call.media.port, data, to, call.media.mux)
 
     def _block(self, call: Call, at: float) -> Block:

@@ -156,6 +156,18 @@ async def test_packets_leave_every_20_ms(plane, phone):
     assert [(seq - seqs[0]) & 0xFFFF for seq in seqs] == list(range(len(seqs)))
 
 
+@pytest.mark.parametrize("peer", [("2001:db8::1", 4000), ("127.0.0.1", 65_535), ("0.0.0.1", 1)])
+async def test_an_address_that_cannot_be_reached_hurts_nobody(plane, phone, peer):
+    plane, _ = plane
+    for row, there in ((1, peer), (2, phone.address)):
+        plane.post(Add(Media(row, "pcma", there, 101, plane.ports.take(row, there), sought=False)))
+    await until(lambda: len(phone.listen()) >= 20)
+    plane.post(Drop(1))
+    plane.post(Drop(2))
+    await until(lambda: plane.counts()["calls"] == 0)
+    assert plane.alive
+
+
 async def test_a_caller_whose_port_is_shut_does_not_hurt_the_others(plane, phone):
     plane, events = plane
     gone = Phone()

@@ -229,6 +229,44 @@ def test_a_sprayer_with_thousands_of_addresses_fills_no_memory(world):
     assert len(world.rows.calls[1].latch._trials) <= 32
 
 
+def test_a_flood_of_strangers_on_a_port_where_one_is_sought_is_not_looked_at_one_by_one(world):
+    world.obey(Add(media(peer=("10.0.0.5", 4000))))
+    world.hear(*(rtp(number * 3, 0, QUIET, ssrc=number) for number in range(1000)), source=STRANGER)
+    world.tick()
+    assert world.rows.counts["strangers"] == 1000
+    world.hear(*(rtp(number, 0, QUIET) for number in range(4)), source=("203.0.113.9", 31_000))
+    world.tick()
+    assert world.berths.found == {1: ("203.0.113.9", 31_000)}
+
+
+def test_a_shared_port_hears_each_call_from_its_own_address_alone(world):
+    one, two = ("192.0.2.1", 4000), ("192.0.2.2", 4000)
+    world.obey(*(Add(media(row, peer=peer, port=20_000, sought=False)) for row, peer in ((1, one), (2, two))))
+    key = b"\x05\x0a\x00\xa0"
+    world.hear(*(rtp(number, 0, key, kind=96) for number in range(8)), source=STRANGER)
+    assert world.tick() == []
+    world.hear(rtp(1, 0, key, kind=96), source=two)
+    assert world.tick() == [KeySeen(2, "5")]
+    world.hear(*(rtp(number, 0, key, kind=96) for number in range(4)), source=("192.0.2.1", 9))  # its other port
+    assert world.tick() == [KeySeen(1, "5")]
+    assert world.network.ports == {20_000}
+    world.obey(Drop(1), Drop(2))
+    assert world.network.ports == {20_000}  # shared ones stay open
+
+
+def test_a_call_that_moves_to_another_port_is_heard_and_speaks_there(world):
+    world.obey(Add(media(1)))
+    world.hear(rtp(1, 0, QUIET))
+    world.tick()
+    there = ("192.0.2.8", 5000)
+    world.obey(Change(media(1, peer=there, port=20_044)))
+    world.tick()
+    assert world.network.ports == {20_044}
+    assert world.network.aims[0] == (20_044, there)
+    world.hear(rtp(1, 0, b"\x05\x0a\x00\xa0", kind=96, ssrc=5), source=there)
+    assert world.tick() == [KeySeen(1, "5")]
+
+
 # ---- keys
 
 
