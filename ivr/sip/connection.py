@@ -72,7 +72,7 @@ class Connection(Bytes):
             elif isinstance(piece, Broken):
                 if piece.answer is not None:
                     self.transport.write(sip.write(piece.answer))
-                self.transport.loseConnection()
+                self.close()
             else:
                 self._board.feed(piece.data, self.peer)
 
@@ -81,6 +81,11 @@ class Connection(Bytes):
         if self._board.connections.get(self.peer) is self:
             del self._board.connections[self.peer]
         self._board.gone(self.peer)
+
+    def close(self) -> None:
+        """Hang up once everything is said. TLS waits for ever while a producer is registered."""
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
 
     def pauseProducing(self) -> None:
         """The other end does not read what we say."""

@@ -127,7 +127,7 @@ class SipLine:
         closing = [port.stopListening() for port in self._ports.values()]
         self._ports.clear()
         for connection in list(self.connections.values()):
-            connection.transport.loseConnection()
+            connection.close()
         loop = asyncio.get_running_loop()
         await asyncio.wait_for(asyncio.gather(*(done.asFuture(loop) for done in closing if done is not None)), 2.0)
         await self._closed()

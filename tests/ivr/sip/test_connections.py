@@ -133,8 +133,10 @@ async def test_strangers_and_connections_too_many_are_closed_at_once(reactor, pa
         assert await stranger.closed() and home.line.counts["outside"] == 1
 
 
-async def test_a_message_without_length_is_answered_and_the_connection_closed(reactor, papers):
-    async with house(reactor, **bound("tcp", papers)) as home, wired(home.line.port) as phone:
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_a_message_without_length_is_answered_and_the_connection_closed(reactor, papers, transport):
+    bind = bound(transport, papers)
+    async with house(reactor, **bind) as home, wired(home.line.port, transport, papers) as phone:
         phone.say(b"\r\n\r\n" + phone.make("OPTIONS").replace(b"Content-Length: 0\r\n", b""))
         said = await asyncio.wait_for(phone.reader.read(), 5)
         assert said.startswith(b"\r\nSIP/2.0 400 ")
