@@ -293,6 +293,7 @@ class Rows:
             call = self.calls.get(row)
             if call is not None:
                 call.wind(self.spool, now)
-                self._listen_closely(call)
             if call is None or call.reel is None:
                 self._rolling.discard(row)
+                if call is not None:
+                    self._listen_closely(call)
