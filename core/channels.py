@@ -564,6 +564,41 @@ class Lined(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class WayIn:
+    """How one way in stands, for screens."""
+
+    name: str
+    kind: str  #: smtp, lmtp, imap
+    place: str  #: address and port, path of a socket, or a mailbox
+    state: str  #: up, starting, down
+    why: str  #: what is wrong, '' when nothing is
+    facts: Mapping[str, int]  #: connections, letters, stuck
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of trying one direction of a line, `in` or `out`; `why` is '' when it went well."""
+
+    way: str
+    why: str
+
+
+@runtime_checkable
+class Tried(Protocol):
+    """Optional: a channel whose ways in can be looked at and tried."""
+
+    def ways_in(self) -> Sequence[WayIn]: ...
+
+    def hands(self) -> Mapping[str, int]:
+        """Its parser workers: `alive`, letters `waiting`, `deaths` since the start."""
+        ...
+
+    async def trial(self, line: str) -> Sequence[Trial]:
+        """Try a line; nothing is sent. Raises NotFound."""
+        ...
+
+
 @runtime_checkable
 class Measuring(Protocol):
     """Optional: a channel whose texts come in parts."""
@@ -578,5 +613,5 @@ __all__ = [
     "DeliveryState", "Door", "Drawer", "Facts", "Gear", "Heard", "Hint", "HintKind", "Hooked", "Inbound",
     "KeptFile", "Kind", "LineView", "Lined", "Measure", "Measuring", "Note", "Outbound", "Outcome", "Purpose",
     "Question", "RawReply", "RawRequest", "Receipt", "Refused", "Rereading", "Returned", "Say", "Sent", "State",
-    "Trust", "TryLater", "Unknown", "Verdict", "Words",
+    "Trial", "Tried", "Trust", "TryLater", "Unknown", "Verdict", "WayIn", "Words",
 ]  # fmt: skip

@@ -17,17 +17,30 @@ from typing import Any
 from config.faults import Faults
 from config.positions import Document, Where
 from config.shape import read as read_settings
-from core.channels import Channel, Door, Gear, Inbound, KeptFile, Outbound, Outcome, Refused, TryLater, Unknown
-from core.errors import Busy
+from core.channels import (
+    Channel,
+    Door,
+    Gear,
+    Inbound,
+    KeptFile,
+    Outbound,
+    Outcome,
+    Refused,
+    Trial,
+    TryLater,
+    Unknown,
+    WayIn,
+)
+from core.errors import Busy, NotFound
 from core.model import Scan
-from gateway.mail import dkim, receive, send, smtp
+from gateway.mail import dkim, receive, smtp, state
 from gateway.mail.address import Keys, new_keys
 from gateway.mail.letter import Letter, Space
 from gateway.mail.pool import Pool
 from gateway.mail.relay import Relay
 from gateway.mail.replies import DISK_LOW, FAULT, QUEUE_FULL
-from gateway.mail.send import Ready, Style, ready, weighed
 from gateway.mail.scan import Scanner
+from gateway.mail.send import Ready, Style, ready, weighed
 from gateway.mail.settings import LineSettings, doubles, faults
 from gateway.mail.taking import Taker
 from gateway.mail.watch import Desk, Take, Watch
@@ -134,6 +147,24 @@ class MailChannel:
         """The parser workers' process ids."""
         return self._pool.pids()
 
+    # ------------------------------------------------------------ what staff see
+
+    def ways_in(self) -> list[WayIn]:
+        """How each line stands."""
+        ports = [state.listening(name, listener) for name, listener in self._listeners.items()]
+        boxes = [state.watched(name, self._lines[name], watch) for name, watch in self._watches.items()]
+        return sorted([*ports, *boxes], key=lambda way: way.name)
+
+    def hands(self) -> dict[str, int]:
+        """The parser workers: alive, letters waiting, deaths since the start."""
+        return {"alive": len(self._pool.pids()), "waiting": self._pool.waiting, "deaths": self._pool.deaths}
+
+    async def trial(self, line: str) -> list[Trial]:
+        """Is the line open, and does its relay answer? Nothing is sent. Raises NotFound."""
+        if line not in self._lines:
+            raise NotFound("no such line")
+        return await state.trial(self._lines[line], self.port(line) if line in self._listeners else 0)
+
     # ------------------------------------------------------------ in
 
     def _taker(self, name: str) -> Take:
@@ -223,7 +254,6 @@ class MailChannel:
         if files:
             return await asyncio.to_thread(ready, row, self._lines[name], style, at, files)
         return ready(row, self._lines[name], style, at, files)
-
 
     async def _noted(self, box: str, slot: str, data: bytes) -> Mapping[str, bytes]:
         """What is noted of a row, with `slot` added unless it is there: the date must stay when it is sent again."""

@@ -66,6 +66,11 @@ class Pool:
         """Do so many letters wait that no other is taken?"""
         return self._waiting >= QUEUE
 
+    @property
+    def waiting(self) -> int:
+        """Letters that are being read or wait for it."""
+        return self._waiting
+
     async def read(self, raw: bytes, charset: str, ours: tuple[str, ...] = (), null: bool = False) -> Mail:
         """What the letter says. Never raises for a letter: one that beats the workers has the defect `unreadable`.
 

@@ -60,6 +60,7 @@ class Watch:
         self._untaken: Counter[Key] = Counter()  #: how often it was had and not taken
         self._taken: set[Key] = set()  #: tickets whose letters could not be marked yet
         self._failures = 0
+        self.trouble = ""  #: what was wrong last, while it is
         self._seen = time.monotonic()  #: when the server was last in reach
         self._alarmed = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,6 +86,16 @@ class Watch:
             return "failed"
         return "down" if time.monotonic() - self._seen > self._box.down_s else "up"
 
+    def state(self) -> str:
+        """`up` while the server is in reach, `starting` before, `down` when it was lost."""
+        if self._session is not None and not self.trouble:
+            return "up"
+        return "down" if self.trouble else "starting"
+
+    def stuck(self) -> int:
+        """Letters that could not be had, taken or marked so far."""
+        return len({*self._unread, *self._untaken, *self._taken})
+
     # ------------------------------------------------------------ in the thread
 
     def _run(self) -> None:
@@ -92,9 +103,9 @@ class Watch:
             try:
                 self._visit()
             except Down as error:
-                self._trouble("a mailbox is out of reach", error)
+                self._lost("a mailbox is out of reach", error)
             except Unfit as error:
-                self._trouble("a mailbox refused us", error)
+                self._lost("a mailbox refused us", error)
             except Exception:
                 log.exception("watching a mailbox failed", extra={"line": self._name})
             self._alarm()
@@ -107,7 +118,7 @@ class Watch:
         try:
             log.info("a mailbox is watched", extra={"line": self._name, "marks_by": session.mark_by.value})
             while not self._stop.is_set():
-                self._seen, self._alarmed, self._failures = time.monotonic(), False, 0
+                self._seen, self._alarmed, self._failures, self.trouble = time.monotonic(), False, 0, ""
                 if self._look(session):
                     session.wait(self._stop.is_set)
                 else:
@@ -184,6 +195,10 @@ class Watch:
         self._untaken.pop(key, None)
 
     # ------------------------------------------------------------ trouble
+
+    def _lost(self, sentence: str, error: BaseException) -> None:
+        self.trouble = f"{type(error).__name__}: {error}"[:200]
+        self._trouble(sentence, error)
 
     def _trouble(self, sentence: str, error: BaseException) -> None:
         log.warning(sentence, extra={"line": self._name, "kind": type(error).__name__, "why": str(error)[:200]})

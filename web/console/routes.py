@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from core.permissions import Permission
 from web.auth import PUBLIC, SIGNED_IN, session
-from web.console import deeds, home, letters, lines, notice, operators, out, phone, prompts, queue, signin, ticket, walkin
+from web.console import (
+    deeds,
+    home,
+    letters,
+    lines,
+    mail,
+    notice,
+    operators,
+    out,
+    phone,
+    prompts,
+    queue,
+    signin,
+    ticket,
+    walkin,
+)
 from web.routes import Route, get, post
 from web.uploads import Limits
 
@@ -29,6 +44,8 @@ ROUTES: list[Route] = [
     get("/console/lines", lines.show, SETTINGS),
     post("/console/lines/{channel:[a-z]+}/{line}/pause", lines.pause, SETTINGS),
     post("/console/lines/{channel:[a-z]+}/{line}/resume", lines.resume, SETTINGS),
+    get("/console/mail", mail.show, SETTINGS),
+    post("/console/mail/{line}/trial", mail.trial, SETTINGS),
     get("/console/phone", phone.show, SETTINGS),
     post("/console/phone/reload", phone.reload, SETTINGS),
     get("/console/phone/menu/{name}", phone.menu, SETTINGS),
@@ -51,6 +68,7 @@ ROUTES: list[Route] = [
     get("/console/letters/{id:[0-9]{1,18}}/raw", letters.raw, READ),
     post("/console/letters/{id:[0-9]{1,18}}/accept", letters.accept, session(Permission.REPLY)),
     post("/console/letters/{id:[0-9]{1,18}}/split", letters.split, session(Permission.SPLIT)),
+    post("/console/letters/{id:[0-9]{1,18}}/receipt", letters.receipt, session(Permission.REPLY)),
     post("/console/letters/{id:[0-9]{1,18}}/retry", letters.retry, session(Permission.NOTE)),
     get("/console/letters/listed/{id:[0-9]{1,18}}/raw", letters.loose_raw, session(Permission.REVIEW)),
     post("/console/letters/listed/{id:[0-9]{1,18}}/take", letters.take_up, session(Permission.REVIEW)),
