@@ -18,13 +18,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import cipher, events, ids
+from core import cipher, events, ids, outbox
 from core.access import actor, enter, may, scope
 from core.channels import Auto, Door, Inbound, Receipt
 from core.errors import Guarded, NotAllowed, NotFound
 from core.files import Files
 from core.followups import BESIDE, SPLIT
-from core.model import State
+from core.fresh import UNTOLD
+from core.model import Purpose, State
 from core.office import Office, of
 from core.permissions import Permission, allowed
 from core.prepared import UNREADABLE
@@ -74,7 +75,7 @@ class Loose:
 
 
 async def marked(store: Store, who: Actor, mark: str) -> list[Letter]:
-    """Letters marked `beside` or `unreadable` on tickets `who` may read, the newest first."""
+    """Letters marked `beside`, `unreadable` or `no_receipt` on tickets `who` may read, the newest first."""
     office = of(store)
     return [_letter(office, row) for row in await store.read(_marked, scope(office, who), mark)]
 
@@ -179,6 +180,11 @@ async def retry(store: Store, files: Files, who: Actor, number: int, reread: Rer
     return await store.write(_read, of(store), who, number, heard)
 
 
+async def send_receipt(store: Store, who: Actor, number: int) -> int:
+    """Queue the receipt that was held back for this message; its ticket. Raises Guarded("decided") the second time."""
+    return await store.write(_send_receipt, of(store), who, number)
+
+
 async def take_up(store: Store, door: Door, who: Actor, number: int, reread: Reread) -> Receipt:
     """Make a ticket of a letter that was only listed. Its sender is told nothing by itself."""
     data = await loose_original(store, who, number)
@@ -258,6 +264,19 @@ def _read(s: Connection, office: Office, who: Actor, number: int, heard: Inbound
     if heard.subject and not about["subject"]:
         s.execute(sa.update(ticket).where(ticket.c.id == about["id"]).values(subject=clean(heard.subject)[:500]))
     events.add(s, about["id"], "reread", actor(who), {"message": number}, words, at=now)
+    return int(about["id"])
+
+
+def _send_receipt(s: Connection, office: Office, who: Actor, number: int) -> int:
+    row, about = _entered(s, office, who, number, UNTOLD, Permission.REPLY)
+    marks = [mark for mark in row["marks"] if mark != UNTOLD]
+    s.execute(sa.update(message).where(message.c.id == number).values(marks=marks))
+    now = office.clock.now()
+    outbox.put(
+        s, ticket=about["id"], seq=row["seq"], message=number, channel="mail", purpose=Purpose.RECEIPT, now=now,
+        contact=about["answer_to"] or about["contact"], line=about["line"], lang=about["lang"], key="received",
+    )  # fmt: skip
+    events.add(s, about["id"], "receipt", actor(who), {"message": number}, at=now)
     return int(about["id"])
 
 

@@ -13,7 +13,7 @@ from core.errors import Busy, Guarded, NotAllowed
 from web.headers import dress
 from web.visit import Visit
 
-MARKED = ("beside", "unreadable")
+MARKED = ("beside", "unreadable", "no_receipt")
 VIEWS = (*MARKED, *doubtful.LOOSE)
 BACK = "/console/letters"
 
@@ -54,6 +54,11 @@ async def retry(visit: Visit) -> web.StreamResponse:
     return await _do(visit, "unreadable", _retry)
 
 
+async def receipt(visit: Visit) -> web.StreamResponse:
+    """Send the receipt that was held back."""
+    return await _do(visit, "no_receipt", _receipt)
+
+
 async def take_up(visit: Visit) -> web.StreamResponse:
     """A ticket of what was only listed."""
     return await _do(visit, "automatic", _take_up)
@@ -71,6 +76,10 @@ async def _split(visit: Visit, number: int) -> int:
 
 async def _retry(visit: Visit, number: int) -> int:
     return await doubtful.retry(visit.parts.store, visit.parts.files, visit.actor, number, _reread(visit))
+
+
+async def _receipt(visit: Visit, number: int) -> int:
+    return await doubtful.send_receipt(visit.parts.store, visit.actor, number)
 
 
 async def _take_up(visit: Visit, number: int) -> int:

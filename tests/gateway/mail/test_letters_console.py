@@ -129,3 +129,18 @@ async def test_machines_letters_and_orphans_are_listed_and_one_press_makes_a_tic
         assert "پل ارتباطی روستای گلستان" in after.text
         assert "خرابی پل" not in (await browser.get("/console/letters?view=automatic")).text
     assert len(await system.rows(ticket.c.id)) == 1
+
+
+async def test_a_receipt_that_was_held_back_is_sent_with_one_press(system, box):
+    for n in range(2):  # the second comes within a minute: no person is so fast
+        assert (await deliver(system.mail, plain(f"{NEW} {n}"), (INFO,)))[0] == 250
+    await system.arrived("maryam@mailbox.example", 1)
+    async with system.browser("director") as browser:
+        page = await browser.get("/console/letters?view=no_receipt")
+        held = (await system.rows(message.c.id, message.c.marks))[-1]
+        path = f"/console/letters/{held.id}/receipt"
+        assert held.marks == ["no_receipt"] and path in page.html
+        assert (await browser.submit(page, path)).status == 200
+        receipt = (await system.arrived("maryam@mailbox.example", 2))[1]
+        assert "کد پیگیری" in receipt.text
+        assert (await browser.post(path, page.fields(path))).status == 409
