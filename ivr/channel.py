@@ -299,8 +299,8 @@ class Phone:
     async def _sweep(self, house: House) -> None:
         """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered."""
         while True:
-            for note in await asyncio.to_thread(self._spool.left, frozenset(self._calls)):
-                if note.call in self._calls:
+            for note in await asyncio.to_thread(self._spool.left, self._busy()):
+                if note.call in self._busy():
                     continue
                 try:
                     receipt = await spool.recover(house.door, self._spool, note, house.say)
@@ -312,6 +312,10 @@ class Phone:
                 if receipt is not None:
                     log.info("recording recovered", extra={"call": note.call, "ticket": receipt.ticket})
             await asyncio.sleep(SWEEP)
+
+    def _busy(self) -> frozenset[str]:
+        """Calls whose recordings are not the sweep's yet."""
+        return frozenset(self._calls) | self.operators.talking
 
     async def _warm(self, house: House) -> None:
         """Have what the menus say spoken once, so that nobody waits for the voice."""

@@ -93,6 +93,7 @@ class Operators:
         self._pop_ups: dict[str, PopUp] = {}
         self._talks: dict[str, str] = {}  # operator → call, as the machine joined them
         self._tasks: set[asyncio.Task[None]] = set()
+        self.talking: set[str] = set()  #: calls whose talk goes on, or is being kept
         self.told: dict[str, dict[str, Any]] = {}  #: for the record of each call: queue, waited, operator, talked
 
     # ---------------------------------------------------------------- for the channel
@@ -399,6 +400,7 @@ class Operators:
         began = time.monotonic()
         refused = visit is not None and visit.refused
         talk = Talk(caller, guest, self._house(), note, self.roster.queues[ring.queue].record, noticed, refused)
+        self.talking.add(note.call)
         try:
             await talk.run(left)
         finally:
@@ -412,8 +414,11 @@ class Operators:
             self._task(self._kept(talk, seconds))
 
     async def _kept(self, talk: Talk, seconds: float) -> None:
-        await talk.guest.end()
-        await talk.keep(seconds)
+        try:
+            await talk.guest.end()
+            await talk.keep(seconds)
+        finally:
+            self.talking.discard(talk.note.call)
 
     async def _called_back(self, ring: Ring) -> Guest | None:
         """The caller of a call-back, once they have pressed 1."""

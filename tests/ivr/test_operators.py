@@ -345,6 +345,8 @@ async def test_a_call_back_is_promised_on_disk_and_kept_after_a_restart(world):
     ours.operators.come("sara")
     await until(lambda: out.sets.get("111") and out.sets["111"].hears("caller"), 40)
     assert out.rung == ["111", NUMBER]
+    [busy] = ours.operators.talking
+    assert busy in ours._busy()  # its recording is not the sweep's
     await out.sets[NUMBER].hang_up()
     await until(lambda: made.read(rows, ticket))
     assert box not in await door.drawer.boxes(ours.house.clock.now() + 1)
