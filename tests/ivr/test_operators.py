@@ -27,6 +27,9 @@ from ivr.sip.leg import SipLeg
 from ivr.sip.line import SipLine
 from ivr.sip.outgoing import NotReached, Wanted
 from ivr.site import read_site
+from ivr.spool import Note, Spool, recover
+from tests.ivr.caller import MemoryDoor
+from tests.ivr.site import texts
 from tests.ivr.test_channel import gear, until
 
 NUMBER = "+989120000000"
@@ -409,3 +412,16 @@ def test_a_queue_has_the_rules_of_its_settings():
     assert (given.queues["main"].rules().most, given.queues_of("sara")) == (5, {"main"})
     assert given.logins == ["sara"]
     assert Run(b"", b"").seconds == 0
+
+
+async def test_a_talk_that_a_crash_cut_off_becomes_a_ticket_that_says_so(tmp_path):
+    door, kept = MemoryDoor(), Spool(tmp_path / "spool")
+    note = Note("ab" * 16, 900, "main", "1888", NUMBER, True, kind="request", talk={"operator": "sara", "waited": 12})
+    path = kept.begin(note)
+    await asyncio.to_thread(Path(path).write_bytes, g711.wav_header("pcma", 0, 2) + b"\xd5" * 80_000)  # 5 s of both
+    [left] = kept.left()
+    await recover(door, kept, left, texts())
+    [taken] = door.taken
+    assert taken.text == "گفت‌وگوی تلفنی با کارشناس، ۵ ثانیه"
+    assert (taken.facts["operator"], taken.facts["recovered"], taken.files[0].seconds) == ("sara", True, 5.0)
+    assert kept.left() == []
