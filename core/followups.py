@@ -106,7 +106,10 @@ def _proven(s: Connection, item: Prepared, number: int) -> bool:
     if item.inbound.operator is not None:
         return True
     if any(hint.kind is HintKind.TICKET and hint.value == str(number) for hint in item.inbound.hints):
-        return True
+        if item.inbound.channel != "mail":
+            return True
+        mine = frozenset((item.contact["blind"],)) if item.contact is not None else frozenset()
+        return bool(mine) and item.inbound.trust in HOLDS and _takes_part(s, number, mine)  # a token can be passed on
     if item.proofs and _takes_part(s, number, item.proofs):
         return True
     typed = text.digits(text.clean(item.inbound.proof or "")).strip()

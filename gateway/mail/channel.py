@@ -98,7 +98,10 @@ class MailChannel:
 
         self._door = door
         exempt = bool(self._gear.extra.get("loopback_exempt"))
-        self._letters = Taker(door, self._pool, self._books, self._ours, exempt, self._gear.extra.get("dns"))
+        objections = tuple(word for lang in LANGS for word in self._gear.say("mail.objections", lang).split("|"))
+        self._letters = Taker(
+            door, self._pool, self._books, self._ours, exempt, objections, self._gear.extra.get("dns")
+        )
         await self._pool.start()
         for name, line in self._lines.items():
             if line.kind == "imap":

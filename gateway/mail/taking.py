@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from core.channels import Door, Inbound, Returned, Trust
-from core.errors import WrongInput
-from gateway.mail import address, automail, headers, mime, proof, receive, send, smtp, thread, trust
+from core.channels import Door, Inbound, Receipt, Returned, Trust
+from core.errors import Guarded, Locked, NotFound, WrongInput, WrongState
+from gateway.mail import acts, address, automail, headers, mime, proof, receive, send, smtp, thread, trust
 from gateway.mail.bounce import Bounce, Said
 from gateway.mail.mime import Mail
 from gateway.mail.pool import UNREADABLE
@@ -37,6 +37,7 @@ class Taker:
     books: Mapping[str, receive.Book]
     ours: tuple[str, ...]
     exempt: bool
+    objections: tuple[str, ...] = ()  #: first lines that object to an answer
     dns: proof.Dns | None = None  #: who gives TXT records; None = the system's name servers
 
     async def take(self, name: str, envelope: smtp.Envelope, peer: str, raw: bytes) -> smtp.Reply:
@@ -94,9 +95,19 @@ class Taker:
         noted = await self.door.returned(back)
         return _taken(noted or await self.door.raw("mail", back.ref, raw, "orphan"))
 
+    async def _taken(self, message: Inbound) -> Receipt:
+        """As an objection where it is one and may be; else as what it says."""
+        act = acts.objection(message, self.objections)
+        if act is not None:
+            try:
+                return await self.door.take(act)
+            except (Guarded, WrongState, NotFound, Locked):
+                log.info("an objection by mail was taken as a word on its ticket")
+        return await self.door.take(message)
+
     async def _store(self, message: Inbound) -> smtp.Reply:
         try:
-            receipt = await self.door.take(message)
+            receipt = await self._taken(message)
         except WrongInput as error:  # never a reason to lose a letter that was addressed to us
             log.warning("the door refused a letter's fields", extra={"field": error.field, "word": error.word})
             receipt = await self.door.take(_bare(message))

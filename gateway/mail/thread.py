@@ -27,9 +27,10 @@ def hints(mail: Mail, tokens: Sequence[Token], keys: Keys, domain: str, trust: T
 
 def codes_of(mail: Mail, trust: Trust) -> tuple[Hint, ...]:
     """`[#code]` of the subject, from a proven sender only."""
-    return tuple(Hint(HintKind.CODE, code) for code in _codes(mail.subject)) if trust is Trust.PASS else ()
+    return tuple(Hint(HintKind.CODE, code) for code in codes_in(mail.subject)) if trust is Trust.PASS else ()
 
 
-def _codes(subject: str) -> list[str]:
+def codes_in(subject: str) -> list[str]:
+    """The tracking codes of `[#code]` marks whose check digit holds."""
     found = (codes.parse(piece) for piece in CODE.findall(plain(subject)))
     return [code for code in found if code is not None and codes.ok(code)]

@@ -130,3 +130,26 @@ async def test_where_signatures_are_looked_at_a_valid_one_proves_the_address(rea
         assert len(await system.rows(outbox.c.id)) == 1, "a forged sender is sent nothing"
         trusts = [row.meta.get("trust") for row in await system.rows(message.c.id, message.c.meta)]
         assert trusts == ["pass", None]
+
+
+@pytest.mark.slow
+async def test_an_objection_as_the_first_line_of_a_reply_goes_one_level_up(announced):
+    system, number, notice = announced
+    state = ticket.c.state, ticket.c.level
+    await system.box.send(SARA, "", notice.subject, "این پاسخ درست نیست و من اعتراض دارم", in_reply_to=notice.id)
+    assert tuple((await system.rows(*state, where=ticket.c.id == number))[0]) == ("open", 0), (
+        "only a first line objects"
+    )
+    await system.answer(number, "پاسخ دوم")
+    second = (await system.arrived(SARA, 4))[-1]
+    token = re.search(r"<(.+)>", second.headers["Reply-To"])
+    assert token is not None
+    words = "اعتراض دارم.\nلوله هنوز نشت می‌کند"
+    thief = plain(words, subject=second.subject.encode()).replace(b"maryam@mailbox.example", b"thief@bad.example")
+    assert (await deliver(system.mail, thief, (token[1],), "thief@bad.example"))[0] == 250
+    assert (await system.rows(*state, where=ticket.c.id == number))[0].state == "answered"
+    await system.box.send(SARA, "", second.subject, words, in_reply_to=second.id)
+    assert tuple((await system.rows(*state, where=ticket.c.id == number))[0]) == ("disputed", 1)
+    await system.box.send(SARA, "", second.subject, words + " و باز هم", in_reply_to=second.id)
+    assert (await system.rows(*state, where=ticket.c.id == number))[0].level == 1, "once an answer; the words are kept"
+    assert len(await system.rows(message.c.id, where=message.c.text == words + " و باز هم")) == 1
