@@ -26,6 +26,7 @@ from ivr.sip.gate import bracketed, facing
 from ivr.sip.leg import SipLeg
 from ivr.sip.line import SipLine
 from ivr.sip.outgoing import NotReached, Wanted
+from ivr.sip.transaction import Peer as Address
 
 DONE, NOT_REACHED, WRONG = 0, 1, 2  # exit status
 PAUSE = 1.0  # seconds of a comma
@@ -54,12 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The words of `pasokh call`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = HELP
-    parser.add_argument("uri", help="whom to call: sip:NUMBER@HOST[:PORT]")
+    parser.add_argument("uri", help="whom to call: sip:NUMBER@HOST[:PORT][;transport=tcp|tls]")
     parser.add_argument("--keys", default="", help="what to do once they answer, see below")
     parser.add_argument("--say", type=Path, metavar="FILE.wav", help="what to speak (WAV; PCM 8 or 16 bits or G.711)")
     parser.add_argument("--hear", type=Path, metavar="OUT.wav", help="keep what is heard (WAV, 16 bits, 8 kHz)")
     parser.add_argument("--caller", default="pasokh", help="the number to show (default pasokh)")
     parser.add_argument("--user", help="name for a challenge; the password comes from PASOKH_CALL_PASSWORD")
+    parser.add_argument("--ca", type=Path, metavar="FILE.pem", help="who signed their certificate, for transport=tls")
     parser.add_argument("--ring", type=float, default=30.0, help="seconds to let it ring (default 30)")
     parser.add_argument("--stay", type=float, default=30.0, help="seconds to listen on after the keys (default 30)")
 
@@ -75,6 +77,7 @@ async def run(options: argparse.Namespace) -> int:
         return await call(
             options.uri, options.keys, options.say, options.hear, reactor=reactor, caller=options.caller,
             user=options.user, password=os.environ.get("PASOKH_CALL_PASSWORD"), ring=options.ring, stay=options.stay,
+            ca=options.ca,
         )  # fmt: skip
     except asyncio.CancelledError:  # Ctrl-C or SIGTERM: it has hung up by now
         return NOT_REACHED
@@ -95,6 +98,7 @@ async def call(
     password: str | None = None,
     ring: float = 30.0,
     stay: float = 30.0,
+    ca: Path | None = None,
     tell: Callable[[str], None] = print,
 ) -> int:
     """Call `uri` and go through `keys`; returns the exit status. Raises ValueError or OSError on wrong words."""
@@ -102,8 +106,8 @@ async def call(
     spoken = _voice(say) if say is not None else None
     peer = await _whereabouts(uri)
     with _paper(hear) as path:
-        async with _exchange(reactor, peer) as line:
-            wanted = Wanted(uri, peer, caller, user, password, ring)
+        async with _exchange(reactor, peer, ca) as line:
+            wanted = Wanted(uri, peer.far, caller, user, password, ring)
             tell(f"calling {uri}")
             leg = await line.call(wanted, lambda status: tell("ringing"))
             if isinstance(leg, NotReached):
@@ -238,18 +242,31 @@ def _voice(say: Path) -> Run:
         raise ValueError(f"--say: {say}: {fault}") from None
 
 
-async def _whereabouts(uri: str) -> tuple[str, int]:
-    """Address and port of the host in `uri`. Raises ValueError or OSError."""
+@dataclass(frozen=True, slots=True)
+class _There:
+    """Where a call goes, and by which name it was asked for."""
+
+    far: Address
+    name: str | None  #: None: by its address
+
+
+async def _whereabouts(uri: str) -> _There:
+    """Address, port and transport of the host in `uri`. Raises ValueError or OSError."""
     found = sip.uri(uri)
-    if found is None or found.scheme != "sip":
+    if found is None or found.scheme not in ("sip", "sips"):
         raise ValueError(f"{uri!r} is not sip:NUMBER@HOST[:PORT]")
+    transport = "tls" if found.scheme == "sips" else sip.params(uri).get("transport", "udp").lower()
+    if transport not in ("udp", "tcp", "tls"):
+        raise ValueError(f"{uri!r}: transport is udp, tcp or tls")
     loop = asyncio.get_running_loop()
-    port = found.port or 5060
+    port = found.port or (5061 if transport == "tls" else 5060)
+    host = found.host.strip("[]")
     try:
-        all_of = await loop.getaddrinfo(found.host.strip("[]"), port, type=socket.SOCK_DGRAM)
+        all_of = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except socket.gaierror:
         raise ValueError(f"there is no host {found.host!r}") from None
-    return str(all_of[0][4][0]), port
+    address = str(all_of[0][4][0])
+    return _There(Address(address, port, transport), host if host != address else None)
 
 
 @contextlib.contextmanager
@@ -267,13 +284,13 @@ def _paper(hear: Path | None) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def _exchange(reactor: Any, peer: tuple[str, int]) -> Any:
-    """A line and a plane of our own, which take nothing from anybody but `peer`."""
-    host = facing(peer[0])
+async def _exchange(reactor: Any, there: _There, ca: Path | None) -> Any:
+    """A line and a plane of our own, which take nothing from anybody but whom we call."""
+    far, host = there.far, facing(there.far.host)
     plane = Plane(host, 0, 0)
-    settings = Line(
-        bind=(f"udp:{bracketed(host)}:0",), peer=(Peer("called", allow=(peer[0],), dial=True),), max_calls=1
-    )
+    by = "udp" if far.transport == "udp" else "tcp"  # TLS needs no listener: they answer by our connection
+    called = Peer("called", allow=(far.host,), dial=True, domain=there.name, ca_file=str(ca) if ca else None)
+    settings = Line(bind=(f"{by}:{bracketed(host)}:0",), peer=(called,), max_calls=1)
     line = SipLine(reactor, "phone", settings, plane, lambda leg: leg.hang_up())
     line.start()
     try:

@@ -163,8 +163,8 @@ class SipLine:
             self._udp.say(data, to)
 
     def open_port(self, transport: str) -> int:
-        """The port that is open for that transport, 0 for none."""
-        listening = self._ports.get(transport)
+        """The port that is open for that transport, else any that is, 0 for none."""
+        listening = self._ports.get(transport) or next(iter(self._ports.values()), None)
         return int(listening.getHost().port) if listening is not None else 0
 
     def host(self, peer: str) -> str:

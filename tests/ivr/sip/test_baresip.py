@@ -11,7 +11,7 @@ import pytest
 from ivr.leg import HungUp, PlayedOut, Pressed, RecordEnded
 from ivr.media import g711
 from tests.ivr.sip.house import until
-from tests.ivr.sip.test_connections import bound, papers
+from tests.ivr.sip.papers import bound, papers
 from tests.ivr.sip.test_phone import office, share, tone
 
 pytestmark = [pytest.mark.peer]

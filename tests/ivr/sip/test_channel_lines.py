@@ -11,7 +11,8 @@ from config.faults import Faults
 from core.channels import Gear
 from ivr import channel
 from tests.ivr.sip.house import OFFER, Phone, until
-from tests.ivr.sip.test_connections import papers, wired
+from tests.ivr.sip.papers import papers
+from tests.ivr.sip.test_connections import wired
 from tests.ivr.test_channel import MAILBOX, gear
 
 __all__ = ["papers"]

@@ -19,6 +19,9 @@ from ivr.media.plane import Plane
 from ivr.settings import Line, Peer
 from ivr.sip.line import SipLine
 from tests.ivr.sip.house import until
+from tests.ivr.sip.papers import bound, papers
+
+__all__ = ["papers"]
 
 
 def tone(hertz: float, seconds: float):
@@ -84,6 +87,17 @@ async def test_the_phone_presses_speaks_and_hears(reactor, tmp_path):
     assert share(heard, 400) > 0.9
 
 
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+async def test_the_phone_calls_by_a_connection(reactor, tmp_path, papers, transport):
+    async with office(reactor, tmp_path, said=0.2, **bound(transport, papers)) as (line, events):
+        status = await phone.call(
+            f"sip:1888@localhost:{line.port};transport={transport}", "2,h", reactor=reactor, ca=papers / "ca.pem",
+            tell=lambda words: None,
+        )  # fmt: skip
+        assert status == phone.DONE
+        await until(lambda: events and events[-1] == HungUp("caller") and Pressed("2") in events)
+
+
 async def test_nobody_there_is_not_reached_and_leaves_nothing_open(reactor, tmp_path):
     told = []
     status = await phone.call("sip:1@127.0.0.1:9", "1", reactor=reactor, ring=0.3, tell=told.append)
@@ -116,7 +130,9 @@ def test_wrong_keys_are_named(keys, words):
         phone.steps(keys, False)
 
 
-@pytest.mark.parametrize("uri", ["1888", "http://example.ir", "sip:", "sip:1@host.invalid"])
+@pytest.mark.parametrize(
+    "uri", ["1888", "http://example.ir", "sip:", "sip:1@host.invalid", "sip:1@127.0.0.1;transport=sctp"]
+)
 async def test_a_wrong_address_is_a_clear_error(reactor, uri):
     with pytest.raises(ValueError):
         await phone.call(uri, reactor=reactor, tell=lambda words: None)
