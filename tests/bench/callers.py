@@ -25,6 +25,7 @@ SO_TIMESTAMPNS, SO_RXQ_OVFL, SO_RCVBUFFORCE, IP_PKTINFO = 35, 40, 33, 8  # Linux
 FRAME, TICK = 160, 0.020
 T1, T2, GIVE_UP = 0.5, 4.0, 32.0  # RFC 3261 s 17.1
 EVENTS = "0123456789*#"
+HEAD, TIME = struct.Struct("!BBHII"), struct.Struct("@qq")
 ANCILLARY = socket.CMSG_SPACE(16) + socket.CMSG_SPACE(4) + 64
 
 
@@ -47,6 +48,7 @@ class Caller:
     target: str = ""
     contact: tuple[str, int] | None = None
     media: tuple[str, int] | None = None
+    source: list[tuple[int, int, bytes]] = field(default_factory=list)  #: ancillary data that names its address
     law: int = 8
     events: int | None = None
     up_at: float = 0.0
@@ -75,7 +77,7 @@ class Callers:
         draw = random.Random(options.seed)
         self.callers = [self._caller(number, draw) for number in range(options.calls)]
         self.by_id = {caller.call_id: caller for caller in self.callers}
-        self.by_address = {caller.address: caller for caller in self.callers}
+        self.by_address = {socket.inet_aton(caller.address): caller for caller in self.callers}
         self.voice = _voice(draw)
         self.overflow = 0
         self.rung = 0
@@ -87,6 +89,8 @@ class Callers:
         address = f"127.1.{number // 250}.{number % 250 + 1}"
         tag, branch = f"{draw.getrandbits(32):x}", f"z9hG4bK{draw.getrandbits(48):x}"
         caller = Caller(number, address, f"{draw.getrandbits(64):x}@bench", tag, branch)
+        source = struct.pack("@I4s4s", 0, socket.inet_aton(address), bytes(4))
+        caller.source = [(socket.IPPROTO_IP, IP_PKTINFO, source)]
         caller.seq, caller.ts, caller.ssrc = draw.getrandbits(16), draw.getrandbits(32), draw.getrandbits(32)
         return caller
 
@@ -253,15 +257,14 @@ class Callers:
         if beat is not None and caller.events is not None:
             start = (caller.ts - beat[0] * FRAME) & 0xFFFFFFFF
             kind = caller.events | 0x80 * (beat[0] == 0)
-            packet = struct.pack("!BBHII", 0x80, kind, caller.seq, start, caller.ssrc) + beat[1]
+            packet = HEAD.pack(0x80, kind, caller.seq, start, caller.ssrc) + beat[1]
             self.keys_sent += beat[0] == 0
         else:
-            packet = struct.pack("!BBHII", 0x80, caller.law, caller.seq, caller.ts, caller.ssrc)
+            packet = HEAD.pack(0x80, caller.law, caller.seq, caller.ts, caller.ssrc)
             packet += self.voice[caller.seq % len(self.voice)]
         caller.seq, caller.ts = (caller.seq + 1) & 0xFFFF, (caller.ts + FRAME) & 0xFFFFFFFF
-        source = struct.pack("@I4s4s", 0, socket.inet_aton(caller.address), bytes(4))
         with contextlib.suppress(OSError):  # the far port is shut: the BYE is on its way
-            self.rtp.sendmsg([packet], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, caller.media)
+            self.rtp.sendmsg([packet], caller.source, 0, caller.media)
 
     def _sounds(self, measure_from: float, measure_to: float) -> None:
         now = time.monotonic()
@@ -275,19 +278,19 @@ class Callers:
                 self._arrived(data, extra, measuring)
 
     def _arrived(self, data: bytes, extra: list[tuple[int, int, bytes]], measuring: bool) -> None:
-        at, address = 0, ""
+        at, address = 0, b""
         for _, kind, value in extra:
             if kind == SO_TIMESTAMPNS:
-                seconds, nanos = struct.unpack("@qq", value[:16])
+                seconds, nanos = TIME.unpack_from(value)
                 at = seconds * 1_000_000_000 + nanos
             elif kind == IP_PKTINFO:
-                address = socket.inet_ntoa(value[8:12])
+                address = value[8:12]
             elif kind == SO_RXQ_OVFL:
                 self.overflow = struct.unpack("@I", value[:4])[0]
         caller = self.by_address.get(address)
         if caller is None:
             return
-        _, _, seq, _, ssrc = struct.unpack_from("!BBHII", data)
+        _, _, seq, _, ssrc = HEAD.unpack_from(data)
         if ssrc == caller.stream and caller.last is not None and measuring:
             step = (seq - caller.last[0]) & 0xFFFF
             caller.heard += 1
@@ -360,7 +363,7 @@ def bare(options: argparse.Namespace, seconds: float) -> dict[str, object]:
     now = time.monotonic()
     for caller in crowd.callers:
         caller.state, caller.up_at, caller.media = "up", now, (caller.address, crowd.port)
-        crowd.by_address[caller.address] = caller
+        crowd.by_address[socket.inet_aton(caller.address)] = caller
     due = start = now
     while now < start + seconds:
         crowd.lags.append(now - due)
