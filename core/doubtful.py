@@ -163,7 +163,7 @@ async def accept(store: Store, who: Actor, number: int) -> int:
 
 async def split(store: Store, door: Door, files: Files, who: Actor, number: int, reread: Reread) -> Receipt:
     """Make a ticket of its own of the letter, with its sender; pressed twice it is the same one."""
-    row = await store.read(_may_split, of(store), who, number)
+    row = await store.write(_may_split, of(store), who, number)
     heard = await reread(row["line"], await original(store, files, who, number))
     heard = replace(heard, ref=f"split:{number}", hints=(), unit=row["unit"], auto=Auto.NO, message_id=None)
     receipt = await door.take(heard)
@@ -173,7 +173,7 @@ async def split(store: Store, door: Door, files: Files, who: Actor, number: int,
 
 async def retry(store: Store, files: Files, who: Actor, number: int, reread: Reread) -> int:
     """Read an unreadable letter again; its ticket. Raises Guarded("unreadable") when it still is."""
-    row = await store.read(_noted, of(store), who, number)
+    row = await store.write(_noted, of(store), who, number)
     heard = await reread(row["line"], await original(store, files, who, number))
     if heard.unreadable:
         raise Guarded("unreadable")
