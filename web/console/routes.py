@@ -69,7 +69,6 @@ ROUTES: list[Route] = [
     post("/console/letters/{id:[0-9]{1,18}}/accept", letters.accept, session(Permission.REPLY)),
     post("/console/letters/{id:[0-9]{1,18}}/split", letters.split, session(Permission.SPLIT)),
     post("/console/letters/{id:[0-9]{1,18}}/receipt", letters.receipt, session(Permission.REPLY)),
-    post("/console/letters/{id:[0-9]{1,18}}/receipt", letters.receipt, session(Permission.REPLY)),
     post("/console/letters/{id:[0-9]{1,18}}/retry", letters.retry, session(Permission.NOTE)),
     get("/console/letters/listed/{id:[0-9]{1,18}}/raw", letters.loose_raw, session(Permission.REVIEW)),
     post("/console/letters/listed/{id:[0-9]{1,18}}/take", letters.take_up, session(Permission.REVIEW)),
