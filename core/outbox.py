@@ -223,7 +223,9 @@ def reported(
     `also`: other spellings of `ref`; the first that was sent counts.
     """
     why = _word(why)
-    for spelling in (*map(clean, also), clean(ref)):  # the ref itself last: it is kept when none is known
+    spellings = (*map(clean, also), clean(ref))  # the ref itself last: it is kept when none is known
+    _alone(s, channel, spellings)
+    for spelling in spellings:
         ref, row = spelling, s.execute(_by_ref(channel, spelling)).mappings().first()
         if row is not None:
             break
@@ -241,6 +243,12 @@ def reported(
         return None
     s.execute(sa.select(ticket.c.id).where(ticket.c.id == row["ticket"]).with_for_update()).all()
     return _apply(s, row["id"], state, why, now)
+
+
+def _alone(s: Connection, channel: str, refs: Sequence[str]) -> None:
+    """A report and the record of what it is about go one after the other: whichever is second sees the first."""
+    for ref in sorted(set(refs)):
+        s.info["alone"](s, f"report {channel} {ref}")
 
 
 def _by_ref(channel: str, ref: str) -> sa.Select[Any]:
@@ -276,6 +284,7 @@ def came_back(s: Connection, row: int, ref: str, state: DeliveryState, why: str,
 
 
 def _early_reports(s: Connection, row: int, channel: str, ref: str, now: int) -> Stage:
+    _alone(s, channel, (ref,))
     ask = sa.select(delivery).where(delivery.c.channel == channel, delivery.c.ref == ref)
     ask = ask.where(delivery.c.outbox.is_(None), delivery.c.at > now - KEPT_REPORTS * 1000)
     early = sorted(s.execute(ask).mappings(), key=lambda one: list(DeliveryState).index(DeliveryState(one["state"])))

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from hashlib import blake2b
 from typing import Any, TypeVar
 
 import asyncpg
@@ -46,7 +47,7 @@ class Postgresql:
     def __init__(self, url: str, info: dict[str, Any]) -> None:
         self.doorbell: Bell = Bell(url)
         self._base = 0
-        self._info = info | {"position": self._position, "horizon": self._horizon}
+        self._info = info | {"position": self._position, "horizon": self._horizon, "alone": _alone}
         self._engine = _engine(url, SETTINGS, pool_size=POOL, max_overflow=1)
         self._connection: AsyncConnection | None = None
 
@@ -228,6 +229,16 @@ def _engine(url: str, settings: dict[str, str], **more: Any) -> AsyncEngine:
     return create_async_engine(
         sa.make_url(url).set(drivername="postgresql+asyncpg"), connect_args={"server_settings": settings}, **more
     )
+
+
+def key_of(what: str) -> int:
+    """The number of the advisory lock for `what`."""
+    return int.from_bytes(blake2b(what.encode(errors="backslashreplace"), digest_size=8).digest(), signed=True)
+
+
+def _alone(s: Connection, what: str) -> None:
+    """Wait until no other transaction is at `what`; until this one ends, none will be."""
+    s.execute(sa.select(sa.func.pg_advisory_xact_lock(key_of(what)))).all()
 
 
 async def open_server(url: str, info: dict[str, Any]) -> Postgresql:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.util import await_only
 
 from core import cipher, claims, ids, lapses, outbox, schema
 from core.channels import DeliveryState, Refused, Sent, TryLater, Unknown
@@ -191,6 +193,31 @@ async def test_a_report_before_its_send_waits_for_it(world: World):
     early = outbox.reported
     assert await world.store.write(early, "sms", "r9", DeliveryState.DELIVERED, "", world.clock.now()) is None
     assert await done(world, one, Sent("r9")) is Stage.DELIVERED
+    assert await stage(world, row) == "delivered"
+
+
+async def test_a_report_that_comes_while_its_send_is_recorded_is_not_lost(world: World):
+    if world.store.dialect != "postgresql":
+        pytest.skip("SQLite has one writer")
+    row = await world.put(await world.plant())
+    (one,) = await claim(world)
+    told, go = asyncio.Event(), asyncio.Event()
+
+    def report(s) -> None:
+        outbox.reported(s, "sms", "r9", DeliveryState.DELIVERED, "", world.clock.now())
+        told.set()
+        await_only(go.wait())
+
+    reporting = asyncio.create_task(world.store.write(report))
+    await asyncio.wait_for(told.wait(), 5)
+    recording = asyncio.create_task(done(world, one, Sent("r9")))
+    waits = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with asyncio.timeout(5):
+        while not await world.store.read(lambda s: s.execute(waits).scalar_one()):  # noqa: ASYNC110 another connection says when
+            await asyncio.sleep(0.01)
+    go.set()
+    await reporting
+    assert await recording is Stage.DELIVERED
     assert await stage(world, row) == "delivered"
 
 
