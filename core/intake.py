@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from config.values import Config
 
 RAW = "raw:"  #: before the channel's name in `seen`: what is kept without a ticket
+LONGEST = 10_000  #: characters of a message's text; a longer one is kept whole beside it as a file
 SHARE = 32  #: messages prepared in one turn of the loop
 TOLD = "note:"  #: before the channel's name in `seen`: automatic sentences, told once
 
@@ -91,9 +93,23 @@ class Desk:
         addition. Raises WrongInput(field, word), Busy; for acts on a ticket NotFound (no such code, or no proof),
         Locked, WrongState, Guarded(last_level, too_late, objected_once).
         """
+        if len(message.text) > LONGEST:
+            message = await self._shortened(message)
         if message.act is not Act.NEW and message.proof is not None and codes.ok(message.code or ""):
             return await self._take_proof(message, message.code or "")
         return await self._take(message)
+
+    async def _shortened(self, message: Inbound) -> Inbound:
+        """The first `LONGEST` characters, to the last blank in them, and the whole beside it as a file."""
+        say = self._preparer.book.config.texts
+        whole = await self._files.keep(message.text.encode(errors="replace"), "text.txt")
+        start = message.text[:LONGEST]
+        return replace(
+            message,
+            text=(start[: start.rfind(" ", LONGEST // 2)] if " " in start[LONGEST // 2 :] else start) + "…",
+            files=(*message.files, replace(whole, name=say("core.long.name", message.lang))),
+            defects=(*message.defects, "long_text"),
+        )
 
     async def _take(self, message: Inbound) -> Receipt:
         """Prepared side by side with what else comes in this turn of the loop, which takes a third less time."""

@@ -113,3 +113,16 @@ async def test_a_clock_that_jumps_back_stops_neither_an_answer_nor_a_lapse(world
     world.clock.jump(60 * 86_400_000)
     assert await lapses.fire(world.store) == 1
     assert await lapses.fire(world.store) == 0
+
+
+async def test_a_text_too_long_to_read_is_cut_at_a_word_and_kept_whole_beside_it(world: World, door: Desk):  # noqa: F811
+    long = "آب محله قطع است " * 2000
+    first = await door.take(Inbound("mail", "m-1", long))
+    again = await door.take(Inbound("mail", "m-1", long))
+    assert again.code == first.code and not again.first
+    (said,) = await world.rows(schema.message, schema.message.c.id == first.message)
+    assert len(said["text"]) <= 10_001 and said["text"].endswith(" است…") and long.startswith(said["text"][:-1])
+    assert said["meta"]["defects"] == ["long_text"]
+    (kept,) = await world.rows(schema.file, schema.file.c.message == first.message)
+    assert kept["label"] == "متن کامل.txt"
+    assert (await door._files.read(kept["key"])).decode() == long
