@@ -398,11 +398,16 @@ class Exchange:
         self._asked[key] = heard
         self._do(outs)
 
-    def invite(self, attempt: Attempt, request: Request, peer: Peer) -> None:
+    def invite(self, attempt: Attempt, request: Request, peer: Peer) -> Key:
         """Send the INVITE of an attempt; its answers go to it."""
         key, outs = self._transactions.start(request, peer, self.now())
         self._attempts[key] = attempt
         self._do(outs)
+        return key
+
+    def give_up(self, key: Key) -> None:
+        """The INVITE is cancelled."""
+        self._do(self._transactions.give_up(key, self.now()))
 
     def plain(self, request: Request, peer: Peer) -> None:
         """Send without a transaction: the ACK of a 200."""

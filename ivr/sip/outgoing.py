@@ -17,7 +17,7 @@ from ivr.sip.leg import SipLeg
 from ivr.sip.message import Request, Response
 from ivr.sip.rules import ALLOW
 from ivr.sip.sdp import Unusable
-from ivr.sip.transaction import Peer
+from ivr.sip.transaction import Key, Peer
 from ivr.sip.wire import Heard, Seat
 
 NO_ANSWER = 408  # what silence counts as
@@ -74,7 +74,9 @@ class Caller(Protocol):
 
     def now(self) -> float: ...
 
-    def invite(self, attempt: Attempt, request: Request, peer: Peer) -> None: ...
+    def invite(self, attempt: Attempt, request: Request, peer: Peer) -> Key: ...
+
+    def give_up(self, key: Key) -> None: ...
 
     def errand(self, request: Request, peer: Peer, heard: Heard) -> None: ...
 
@@ -110,6 +112,7 @@ class Attempt:
         self._longer = 0
         self._legs: dict[str, tuple[Request, Peer]] = {}  # ACK by remote tag, for repeated 200s
         self._request: Request | None = None
+        self._key: Key = ()
         self._ended = False
 
     @property
@@ -137,7 +140,7 @@ class Attempt:
             ("content-type", "application/sdp"),
         ]
         self._request = sip.request("INVITE", wanted.uri, headers, sdp.offer(self.seat.ours))
-        self._line.invite(self, self._request, peer)
+        self._key = self._line.invite(self, self._request, peer)
 
     def cancel(self) -> None:
         """Give it up; CANCEL leaves only after a 1xx (RFC 3261 s 9.1), a 200 crossing it meets ACK and BYE."""
@@ -219,6 +222,7 @@ class Attempt:
         headers = [*kept, ("max-forwards", "70"), ("cseq", f"{self._request.seq} CANCEL")]
         request = sip.request("CANCEL", self._request.uri, headers)
         self._line.errand(request, Peer(*self._wanted.peer), lambda answer: None)
+        self._line.give_up(self._key)
 
     def _settle(self, result: NotReached) -> None:
         if not self.done.done():

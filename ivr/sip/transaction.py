@@ -100,6 +100,8 @@ MOVES: Mapping[Kind, Mapping[tuple[State, str], Move]] = {
         (_T, "1xx"): (_P, (Act.UP,), ()),
         (_T, "2xx"): (_A, (Act.UP,), ("M",)),
         (_T, "error"): (_C, (Act.ACK, Act.UP), ("D",)),
+        (_P, "C"): (_X, (Act.TIMEOUT,), ()),  # it rings and rings
+        (_P, "W"): (_X, (Act.TIMEOUT,), ()),  # cancelled, and no final answer came of it
         (_P, "1xx"): (_P, (Act.UP,), ()),
         (_P, "2xx"): (_A, (Act.UP,), ("M",)),
         (_P, "error"): (_C, (Act.ACK, Act.UP), ("D",)),
@@ -122,14 +124,14 @@ MOVES: Mapping[Kind, Mapping[tuple[State, str], Move]] = {
         (_C, "K"): (_X, (), ()),
     },
 }
-WAITS: Mapping[str, float] = {"I": T4, "K": T4}  # every other once-only timer is LONG
+WAITS: Mapping[str, float] = {"C": 300.0, "I": T4, "K": T4}  # every other once-only timer is LONG
 NOT_RELIABLE = frozenset("AEG")  # over TCP nothing is repeated
 INSTANT = frozenset("DIJK")  # and nothing is waited for, RFC 3261 s 17
 REPEATING: Mapping[str, float] = {"A": float("inf"), "E": T2, "G": T2}  # doubling from T1 up to this
 START: Mapping[Kind, tuple[State, tuple[str, ...]]] = {
     Kind.INVITE_SERVER: (State.PROCEEDING, ()),
     Kind.SERVER: (State.TRYING, ()),
-    Kind.INVITE_CLIENT: (State.TRYING, ("A", "B")),
+    Kind.INVITE_CLIENT: (State.TRYING, ("A", "B", "C")),
     Kind.CLIENT: (State.TRYING, ("E", "F")),
 }
 
@@ -216,6 +218,11 @@ class Transactions:
                 out.append(Up(one.key, None, peer))
                 self._close(one)
         return out
+
+    def give_up(self, key: Key, now: float) -> list[Out]:
+        """Our INVITE is cancelled: it is over in 32 s whatever they say, RFC 3261 s 9.1."""
+        one = self._all.get(key)
+        return self._arm(one, ("W",), now) if one else []
 
     def invite_of(self, cancel: Request) -> Key | None:
         """The INVITE that `cancel` is about, RFC 3261 s 9.2."""
