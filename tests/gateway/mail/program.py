@@ -54,7 +54,8 @@ class Program:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            assert self.ended() == 0
+            status = self.ended()
+            assert status == 0, f"{status}: {(self.folder / 'log').read_text()[-2000:]}"
 
     def tickets(self) -> Counter[str]:
         """How many tickets have each subject."""
@@ -86,9 +87,9 @@ async def serve(folder: Path, lines: dict[str, Any]) -> None:
     mail: Any = system.channels["mail"]
     for book in mail._books.values():
         book.units.setdefault("bench", next(iter(book.units.values())))
-    print("up", flush=True)
     told = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    print("up", flush=True)
     await told.wait()
     await parts.stop(2)
     loop.stop_guest()
