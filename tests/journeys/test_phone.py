@@ -128,6 +128,7 @@ def test_baresip_leaves_a_complaint_and_hears_its_code(demo, operator, voice, tm
         until(lambda: [one for one in spooled(demo) if one.stat().st_size > len(voice) * 0.95])
         phone.press("#")
         phone.press("3")
+        phone.press("#")  # the code need not be keyed back
         ticket = the_new_one(operator, before)
         phone.event("CALL_CLOSED", 60)
         heard = ear.read(phone.heard())
@@ -157,7 +158,7 @@ def test_pyvoip_hears_the_welcome_in_persian_speaks_and_hangs_up(demo, say, tmp_
 def test_a_message_its_code_and_pin_the_answer_and_hearing_it(demo, operator, say, voice, tmp_path):
     before = tickets(operator)
     first, second = tmp_path / "first.wav", tmp_path / "second.wav"
-    with Small(demo.facts["sip"], "wait,1,0,wait,say,#,,3,wait", say=say, hear=first) as phone:
+    with Small(demo.facts["sip"], "wait,1,0,wait,say,#,,3,wait,#,wait", say=say, hear=first) as phone:
         assert phone.end() == 0, phone.lines
     ticket = the_new_one(operator, before)
     sound = ear.read(first.read_bytes())
