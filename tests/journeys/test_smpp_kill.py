@@ -109,7 +109,7 @@ class Writers:
 
     def __init__(self, centre: Centre, name: int) -> None:
         self._url, self._stop = f"{centre.facts['handset']}/send.json", threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(name, n)) for n in range(3)]
+        self._threads = [threading.Thread(target=self._run, args=(name, n)) for n in range(2)]
 
     def __enter__(self) -> Writers:
         for thread in self._threads:
@@ -140,7 +140,7 @@ def rounds(folder: Path, count: int, seed: int) -> None:
         program.start()
         for n in range(count):
             with Writers(centre, n):
-                time.sleep(chance.uniform(0.3, 1.2))
+                time.sleep(chance.uniform(0.2, 0.6))
                 if n % 2 == 0:  # with texts on their way out for certain
                     until(lambda: program.ask("SELECT id FROM outbox WHERE state = 'sending' LIMIT 1"))
                 program.kill()
