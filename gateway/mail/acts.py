@@ -1,15 +1,26 @@
-"""What a reply does besides speaking: «اعتراض» as its first line objects to the answer. Pure."""
+"""What a letter does besides speaking: «اعتراض» objects to an answer, a bare code asks for the state. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core import codes
 from core.channels import Act, Auto, HintKind, Inbound, Trust
 from gateway.mail.marks import plain
 from gateway.mail.thread import codes_in
 
+LONGEST = 40  # characters of a letter that is but a code
 HOLDS = (Trust.PASS, Trust.UNJUDGED)
+
+
+def asked(message: Inbound) -> str | None:
+    """The tracking code a person asks the state of: a letter of nothing else, to no ticket."""
+    by_thread = any(hint.kind is not HintKind.CODE for hint in message.hints)
+    if by_thread or message.quiet or message.auto is not Auto.NO or message.contact is None or message.files:
+        return None
+    code = codes.parse(plain(message.text)) if len(message.text) < LONGEST and message.trust in HOLDS else None
+    return code if code is not None and codes.ok(code) else None
 
 
 def objection(message: Inbound, words: Sequence[str]) -> Inbound | None:
@@ -20,7 +31,7 @@ def objection(message: Inbound, words: Sequence[str]) -> Inbound | None:
     first = next((line for line in message.text.split("\n") if line.strip()), "")
     said = plain(first).lower().strip(" .!،:؛-")
     by_token = any(hint.kind is HintKind.TICKET for hint in message.hints)
-    codes = codes_in(message.subject or "")
-    if message.auto is not Auto.NO or not by_token or message.trust not in HOLDS or len(codes) != 1:
+    named = codes_in(message.subject or "")
+    if message.auto is not Auto.NO or not by_token or message.trust not in HOLDS or len(named) != 1:
         return None
-    return replace(message, act=Act.OBJECT, code=codes[0]) if said in {plain(word).lower() for word in words} else None
+    return replace(message, act=Act.OBJECT, code=named[0]) if said in {plain(word).lower() for word in words} else None

@@ -69,7 +69,7 @@ def ready(row: Outbound, line: LineSettings, style: Style, at: int, files: Seque
         lines=[*lines(row, say), *signature(style.signatures.get(unit, {}), row.lang)],
         lang=row.lang,
         seed=message_id[1:14],
-        reply_to=f"{token}@{line.domain}",
+        reply_to=f"{token}@{line.domain}" if row.ticket else "",
         in_reply_to=str(row.thread.get("in_reply_to") or ""),
         references=references(row.thread),
         automatic=automatic,
@@ -121,6 +121,8 @@ def subject(row: Outbound, say: Say) -> str:
 def lines(row: Outbound, say: Say) -> list[str]:
     """Our own first line, then the words: a sentence by key, or an operator's text."""
     facts = {**row.facts, "code": codes.show(str(row.facts["code"])) if row.facts.get("code") else ""}
+    if row.facts.get("state"):
+        facts["state"] = say(f"core.state_told.{row.facts['state']}", row.lang)
     if row.key is not None:
         words = say(f"mail.{row.key}", row.lang, **facts)
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from core.channels import Door, Inbound, Receipt, Returned, Trust
+from core.channels import Asker, Door, Inbound, Note, Receipt, Returned, Trust
 from core.errors import Guarded, Locked, NotFound, WrongInput, WrongState
 from gateway.mail import acts, address, automail, headers, mime, proof, receive, send, smtp, thread, trust
 from gateway.mail.bounce import Bounce, Said
@@ -56,6 +56,8 @@ class Taker:
             return _taken(await self.door.raw("mail", message.ref, raw, "automatic"))
         if book.line.verify_dkim and not book.line.authserv_id:
             message = await self._judged(message, mail, raw, book)
+        if await self._told(message):
+            return _taken(await self.door.raw("mail", message.ref, raw, "asked"))
         if not receive.continues(message) and automail.echoes(mail, self.ours):
             message = replace(message, quiet=True)
         return await self._store(replace(message, exempt=self.exempt and trust.listed(peer, LOOPBACK)))
@@ -77,6 +79,23 @@ class Taker:
         raw_key = await receive.keep_raw(self.door, raw)
         envelope = smtp.Envelope("", mail.sender, _recipients(book, mail), False, False)
         return receive.inbound(name, book, envelope, "", raw, mail, files, raw_key, send.loop(book.line))
+
+    async def _told(self, message: Inbound) -> bool:
+        """Answer a letter that is but a tracking code with the state, no contents; False when it is none."""
+        code = acts.asked(message)
+        if code is None or message.contact is None:
+            return False
+        sender = message.contact.value
+        try:
+            answer = await self.door.answer_for(code, Asker("mail", sender, message.contact))
+        except Locked:
+            return False
+        if answer is None:
+            return False
+        facts = {"code": code, "state": answer.state.value, "unit": answer.unit_name}
+        note = Note("mail", message.ref, sender, "state", facts, message.line, message.lang, once="mail_state")
+        await self.door.tell(note)
+        return True
 
     async def _judged(self, message: Inbound, mail: Mail, raw: bytes, book: receive.Book) -> Inbound:
         """The same, its sender judged by the letter's own signatures."""

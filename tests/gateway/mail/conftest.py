@@ -19,7 +19,7 @@ UNITS = {"water": "water", "roads": "roads@agency.example.ir"}
 
 
 def say(key: str, lang: str, /, **facts) -> str:
-    words = TEXTS[lang][key.removeprefix("mail.")]
+    words = TEXTS[lang].get(key.removeprefix("mail."), key)
     return re.sub(r"\{(\w+)\}", lambda m: str(facts[m[1]]), words)
 
 

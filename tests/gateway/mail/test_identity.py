@@ -153,3 +153,23 @@ async def test_an_objection_as_the_first_line_of_a_reply_goes_one_level_up(annou
     await system.box.send(SARA, "", second.subject, words + " و باز هم", in_reply_to=second.id)
     assert (await system.rows(*state, where=ticket.c.id == number))[0].level == 1, "once an answer; the words are kept"
     assert len(await system.rows(message.c.id, where=message.c.text == words + " و باز هم")) == 1
+
+
+@pytest.mark.slow
+async def test_a_letter_of_nothing_but_a_code_is_told_the_state_and_no_contents(system):
+    number, code, _ = await new_ticket(system, SARA, "سخن محرمانهٔ من")
+    before = len(await system.rows(ticket.c.id))
+    shown = f" {code[:3]}-{code[3:7]}-{code[7:]} ".translate(str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹"))
+    for n in range(5):
+        ask = plain(shown, more=f"X-N: {n}\r\n").replace(b"maryam@mailbox.example", b"reza@other.example")
+        assert (await deliver(system.mail, ask, (INFO,), "reza@other.example"))[0] == 250
+    told = (await system.arrived("reza@other.example", 3))[0]
+    assert "در نوبت است" in told.text and f"{code[:3]}-{code[3:7]}-{code[7:]}" in told.text
+    assert "سخن محرمانه" not in told.text + told.subject and "درخواست" not in told.subject
+    assert "feedback+" not in str(told.headers) and told.references == [] and told.envelope_from == ""
+    assert len(await system.rows(ticket.c.id)) == before and number
+    states = await system.rows(outbox.c.id, where=outbox.c.key == "state")
+    assert len(states) == 3, "three a day"
+    wrong = plain(f"{code[:-1]}{(int(code[-1]) + 1) % 10}")
+    assert (await deliver(system.mail, wrong, (INFO,), SARA))[0] == 250
+    assert len(await system.rows(ticket.c.id)) == before + 1, "what is no code is a letter"
