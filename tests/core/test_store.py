@@ -23,8 +23,9 @@ from core.clock import HandClock
 from core.errors import Busy, WrongState
 from core.files import Files
 from core.intake import Desk
+from core.model import Contact, ContactKind
 from core.schema import code as codes
-from core.schema import cursor, event, file, message, meta, metadata, ticket
+from core.schema import contact, cursor, event, file, message, meta, metadata, outbox, ticket
 from core.schema import seen as seen_table
 from core.store import Store
 from tests.postgres import empty_database
@@ -250,6 +251,38 @@ async def test_the_bell_rings_after_commit(desk: Desk, store: Store):
         assert await store.doorbell.wait(count) > count
     rows = await store.read(events.after, (0, 0))
     assert [row.ticket for row in rows] == [receipt.ticket]
+
+
+async def test_many_commits_at_once_ring_one_bell(store: Store):
+    count = store.doorbell.count
+    for _ in range(50):
+        store.doorbell.ring()
+    assert store.doorbell.count <= count + 1
+    async with asyncio.timeout(5):
+        while store.doorbell.count < count + 1:
+            await store.doorbell.wait(timeout=0.1)
+        store.doorbell.ring()
+        await store.doorbell.wait(store.doorbell.count)
+
+
+async def test_two_processes_at_once_make_one_contact_and_one_ticket_of_each_message(
+    desk: Desk, store: Store, config, ring: Keyring, place: str, clock, tmp_path: Path
+):
+    if store.dialect != "postgresql":
+        pytest.skip("SQLite has one process")
+    other = await _open(place, clock, tmp_path)
+    files = Files(tmp_path / "files2", ring, other)
+    door = Desk(other, config, ring, files, clock, desk._throttle)
+    who = [Contact(ContactKind.PHONE, f"+98912000000{n}", proven=bool(n % 2)) for n in range(4)]
+    texts = [Inbound("sms", f"k{n}", f"{TEXT} {n}", contact=who[n % 4], line="main") for n in range(60)]
+    found = await asyncio.gather(*(one.take(text) for text in texts for one in (desk, door)))
+    assert len({receipt.code for receipt in found}) == 60 == sum(receipt.first for receipt in found)
+    assert await scalar(store, amount(contact)) == 4
+    lost = sa.select(sa.func.count()).select_from(ticket).where(ticket.c.contact.is_(None))
+    assert await scalar(store, lost) == 0
+    assert await scalar(store, amount(outbox)) == 60
+    files.close()
+    await other.close()
 
 
 async def test_the_bell_is_heard_in_another_process(desk: Desk, store: Store, place: str, clock, tmp_path: Path):
