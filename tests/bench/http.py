@@ -31,14 +31,14 @@ function setup(thread) made = made + 1; thread:set("thread_id", os.time() .. "-"
 
 
 @contextmanager
-def serving(kind: str, folder: Path, database: str | None = None) -> Iterator[int]:
-    """A server on core 0; yields its port."""
+def serving(kind: str, folder: Path, database: str | None = None) -> Iterator[tuple[int, int]]:
+    """A server on core 0; yields its port and its process."""
     words = [sys.executable, "-m", "tests.bench.server", kind, "--dir", str(folder)]
     words += ["--database", database] if database else []
     process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PASOKH_UNSAFE": "1"})
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.terminate()
         process.wait(15)
@@ -56,6 +56,12 @@ def rate(port: int, script: Path) -> tuple[float, float]:
     assert speed is not None, out
     assert tail is not None, out
     return float(speed[1]), float(tail[1]) * {"us": 0.001, "ms": 1, "s": 1000}[tail[2]]
+
+
+def spent(process: int) -> float:
+    """Seconds of processor a process has had."""
+    user, system = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def fsyncs(folder: Path, seconds: float = 0.5) -> float:
@@ -114,14 +120,17 @@ def _compare(
     folder: Path, script: Path, what: str, database: Databases, goal: float, group_goal: float
 ) -> list[Figure]:
     """Pairs in turn, medians of their ratios."""
-    rates: dict[str, list[float]] = {"durable": [], "validate": [], "single": [], "bare": []}
+    rates: dict[str, list[float]] = {"durable": [], "validate": [], "prepare": [], "single": [], "bare": []}
+    costs: dict[str, list[float]] = {kind: [] for kind in rates}
     tails, probes = [], []
     for n in range(PAIRS):
         probes.append(fsyncs(folder))
         for kind, found in rates.items():
             url = None if kind == "bare" else database(f"{kind}{n}")
-            with serving(kind, folder / f"{what}-{kind}-{n}", url) as port:
+            with serving(kind, folder / f"{what}-{kind}-{n}", url) as (port, process):
+                before = spent(process)
                 speed, tail = rate(port, script)
+                costs[kind].append((spent(process) - before) / (speed * SECONDS) * 1e6)
             found.append(speed)
             tails += [tail] if kind == "durable" else []
 
@@ -130,9 +139,12 @@ def _compare(
 
     middle = {kind: statistics.median(found) for kind, found in rates.items()}
     ratio, group, alone = against("validate"), against("single"), against("bare")
+    cost = ", ".join(f"{kind} {min(costs[kind]):.0f}" for kind in ("durable", "prepare", "validate"))
     note = f"{middle['durable']:.0f}/s, p99 {statistics.median(tails):.0f} ms, {min(probes):.0f}+ fsyncs/s"
+    note += f"; µs of processor a request: {cost}"
     return [
         Figure(f"durable HTTP intake ÷ validate-only, {what}", f"{ratio:.2f}", f"≥ {goal:.2f}", note),
+        Figure(f"the same ÷ all but the transaction, {what}", f"{against('prepare'):.2f}", "", "prepared, not stored"),
         Figure(f"the same ÷ bare aiohttp with one handler, {what}", f"{alone:.2f}", "", f"{middle['bare']:.0f}/s"),
         Figure(f"grouped ÷ one transaction each, {what}", f"{group:.1f}", f"≥ {group_goal:.1f}", f"{CLIENTS} clients"),
     ]

@@ -1,8 +1,9 @@
 """One HTTP server for the benchmarks: Pasokh's durable intake, the same without grouping, or only the validation.
 
-`python -m tests.bench.server durable|single|validate|bare --dir D [--database URL]` prints its port and serves until it
-is told to stop. `validate` is the same program with everything but the store: routes, headers, typed JSON, checks.
-`bare` is aiohttp with one handler that decodes the same body.
+`python -m tests.bench.server durable|single|prepare|validate|bare --dir D [--database URL]` prints its port and serves
+until it is told to stop. `validate` is the same program with everything but the store: routes, headers, typed JSON,
+checks. `prepare` does besides all that is done to a message before its transaction. `bare` is aiohttp with one handler
+that decodes the same body.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import msgspec
 from aiohttp import web
 
-from core import intake
+from core import fresh, intake
 from core.channels import Inbound, Receipt, State
 from gateway import loop, supervise, wiring
 from web.api import NewTicket
@@ -34,8 +35,8 @@ async def durable(options: argparse.Namespace) -> int:
         web=replace(site.settings.web, bind="127.0.0.1", port=0),
     )
     site = replace(site, settings=settings, lines={})
-    if options.kind == "validate":
-        intake.Desk.take = _only_checked  # type: ignore[method-assign]
+    if options.kind in ONLY:
+        intake.Desk.take = ONLY[options.kind]  # type: ignore[method-assign]
     system = await wiring.start(site, options.dir, options.database, parts)
     print(system.web_port, flush=True)
     await told()
@@ -46,6 +47,15 @@ async def durable(options: argparse.Namespace) -> int:
 async def _only_checked(desk: intake.Desk, message: Inbound) -> Receipt:
     """What the door would say, without cleaning, routing or storing anything."""
     return Receipt("72940518364", "1234", "secretariat", None, 1, 1, State.NEW)
+
+
+async def _only_prepared(desk: intake.Desk, message: Inbound) -> Receipt:
+    """All but the transaction: cleaned, folded, routed, numbered, hashed."""
+    desk._store.fetch_ids()
+    return fresh.receipt(desk._preparer.prepare(message, desk._clock.now()))
+
+
+ONLY = {"validate": _only_checked, "prepare": _only_prepared}
 
 
 async def bare(options: argparse.Namespace) -> int:
@@ -78,7 +88,7 @@ async def told() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["durable", "single", "validate", "bare"])
+    parser.add_argument("kind", choices=["durable", "single", *ONLY, "bare"])
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--database")
     options = parser.parse_args()
