@@ -72,7 +72,7 @@ class Session:
         self.idles = "IDLE" in can
         self.mark_by = _mark_by(settings, can, client)
         if self.mark_by is Mark.MOVE:
-            client.create(_quoted(settings.processed))  # NO when it is there
+            _made(client, settings.processed)
         self.validity = _validity(client)
         self.peer = str(client.sock.getpeername()[0])
 
@@ -190,6 +190,13 @@ def _ok(answer: Any, what: str) -> list[Any]:
     if status != "OK":
         raise Unfit(f"{what}: {status}")
     return list(found)
+
+
+def _made(client: Any, folder: str) -> None:
+    """The folder is there. Raises Unfit: letters that could not go there would be looked at for ever."""
+    client.create(_quoted(folder))  # NO when it is there already
+    if client.status(_quoted(folder), "(UIDNEXT)")[0] != "OK":
+        raise Unfit(f"folder {folder} cannot be made: name it as the server does, like INBOX.{folder}")
 
 
 def _mark_by(settings: Mailbox, can: set[str], client: Any) -> Mark:

@@ -253,6 +253,14 @@ async def test_an_access_token_is_shown_as_xoauth2(tmp_path):
     assert heard == [(b"XOAUTH2", b"user=water\x01auth=Bearer made.up.token\x01\x01")]
 
 
+async def test_a_folder_that_cannot_be_made_is_said_and_nothing_is_taken(watch, server, door):
+    server.put(letter(1))
+    channel = await watch(imap={"processed": "a..b"})
+    await until(lambda: channel.ways_in()[0].state == "down")
+    assert "folder a..b cannot be made" in channel.ways_in()[0].why
+    assert door.taken == []
+
+
 async def test_a_wrong_password_stops_nothing_else(watch, server, tmp_path, caplog):
     (tmp_path / "wrong").write_text("nonsense\n")
     channel = await watch(imap={"password_file": str(tmp_path / "wrong")})
