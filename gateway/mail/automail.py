@@ -32,7 +32,7 @@ def no_reply(address: str) -> bool:
 
 def echoes(mail: Mail, ours: Sequence[str]) -> bool:
     """Does it carry our mark `[#code]` or our first line? Whoever wrote it has a code of ours already."""
-    said = plain(f"{mail.text}\n{mail.new}\n{mail.quoted}")
+    said = plain(mail.text or f"{mail.new}\n{mail.quoted}")  # both are cut out of the text where there is one
     return bool(thread.CODE.search(plain(mail.subject))) or any(_plain(line) in said for line in ours if line)
 
 
