@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects import postgresql, sqlite
 
 from core import automatic, cipher, events, sets
 from core.automatic import Wish
@@ -81,10 +82,15 @@ def look(s: Connection, items: Sequence[Prepared]) -> dict[tuple[str, bytes], li
         refs[item.inbound.channel].add(item.ref)
     found: dict[tuple[str, bytes], list[Any]] = defaultdict(list)
     for channel, wanted in refs.items():
-        ask = _LOOK if s.dialect.name == "sqlite" else _LOOK_ARRAY
-        for row in s.execute(ask, {"channel": channel, "refs": sorted(wanted)}):
+        for row in _looked(s, channel, sorted(wanted)):
             found[channel, row.ref].append(row)
     return found
+
+
+def _looked(s: Connection, channel: str, refs: list[bytes]) -> Iterable[Any]:
+    if s.dialect.name == "sqlite":
+        return s.exec_driver_sql(_look_sql(len(refs)), (AGENCY, channel, *refs))
+    return s.execute(_LOOK_ARRAY, {"channel": channel, "refs": refs})
 
 
 def receipts(s: Connection, messages: Iterable[int], ring: cipher.Keyring) -> dict[int, Receipt]:
@@ -287,7 +293,6 @@ _BLINDS = (
 _SEEN = sa.select(seen.c.ref, seen.c.body_hash, seen.c.ticket, seen.c.message).where(
     seen.c.agency == AGENCY, seen.c.channel == sa.bindparam("channel")
 )
-_LOOK = _SEEN.where(seen.c.ref.in_(sa.bindparam("refs", expanding=True)))
 _LOOK_ARRAY = _each(_REFS, _SEEN.where(seen.c.ref == _REFS.c.ref))
 _FOUND = sa.select(contact.c.id, contact.c.kind, contact.c.blind, contact.c.proven_at).where(contact.c.agency == AGENCY)
 _KNOWN = _FOUND.where(
@@ -295,3 +300,10 @@ _KNOWN = _FOUND.where(
     contact.c.blind.in_(sa.bindparam("blinds", expanding=True)),
 )
 _KNOWN_ARRAY = _each(_BLINDS, _FOUND.where(contact.c.kind == _BLINDS.c.kind, contact.c.blind == _BLINDS.c.blind))
+
+
+@lru_cache(512)
+def _look_sql(n: int) -> str:
+    """`_SEEN` for `n` refs as SQLite is asked; an expanding parameter would be written out anew for every batch."""
+    refs = [sa.bindparam(f"ref{place}", type_=sa.LargeBinary) for place in range(n)]
+    return str(_SEEN.where(seen.c.ref.in_(refs)).compile(dialect=sqlite.dialect()))
