@@ -91,6 +91,7 @@ class Operators:
         self._bells: dict[str, asyncio.Task[None]] = {}  # by login
         self._guests: dict[str, Guest] = {}  # operators whose telephone is off the hook
         self._pop_ups: dict[str, PopUp] = {}
+        self._running: dict[str, Talk] = {}  # by operator
         self._talks: dict[str, str] = {}  # operator → call, as the machine joined them
         self._tasks: set[asyncio.Task[None]] = set()
         self.talking: set[str] = set()  #: calls whose talk goes on, or is being kept
@@ -234,17 +235,18 @@ class Operators:
 
     def listen(self, lead: str, operator: str, whisper: bool) -> bool:
         """Ring the lead and let them hear the operator's talk; False when there is none, or no telephone."""
-        guest, member = self._guests.get(operator), self.roster.staff.get(lead)
-        if guest is None or member is None or operator not in self._pop_ups:
+        talk, member = self._running.get(operator), self.roster.staff.get(lead)
+        if talk is None or member is None:
             return False
-        self._task(self._listen(member.extension, guest, whisper))
+        self._task(self._listen(lead, member.extension, talk, whisper))
         return True
 
-    async def _listen(self, extension: str, to: Guest, whisper: bool) -> None:
-        lead = await self._dial(extension, RING, None, "")
+    async def _listen(self, login: str, extension: str, talk: Talk, whisper: bool) -> None:
+        lead, to = await self._dial(extension, RING, None, ""), talk.guest
         if not isinstance(lead, Guest):
             return
         try:
+            talk.listeners.append(f"{login} whisper" if whisper else login)
             lead.leg.listen(to.leg, whisper)
             await _either(lead.gone, to.gone)
         finally:
@@ -401,9 +403,11 @@ class Operators:
         refused = visit is not None and visit.refused
         talk = Talk(caller, guest, self._house(), note, self.roster.queues[ring.queue].record, noticed, refused)
         self.talking.add(note.call)
+        self._running[ring.login] = talk
         try:
             await talk.run(left)
         finally:
+            del self._running[ring.login]
             seconds = time.monotonic() - began
             if visit is not None:
                 visit.refused = talk.refused

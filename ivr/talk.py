@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from core.errors import PasokhError
 from ivr import leg as legs
@@ -33,6 +33,7 @@ class Talk:
     record: bool = True
     noticed: bool = False  #: the caller has heard that it is recorded, in a talk before this one
     refused: bool = False
+    listeners: list[str] = field(default_factory=list)  #: leads who heard it, and how; shown on its ticket
     began: float = 0.0
     _path: str | None = None
     _before: int = 0  # plays of before: their ends mean nothing
@@ -64,6 +65,8 @@ class Talk:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.guest.recorded.wait(), CLOSING)
         facts = {**(self.note.talk or {}), "talked": round(seconds), "refused": self.refused}
+        if self.listeners:
+            facts["listened"] = list(dict.fromkeys(self.listeners))
         note = replace(self.note, talk=facts)
         for wait in (*TRIES, None):
             try:

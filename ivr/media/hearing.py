@@ -157,6 +157,6 @@ class Ears:
         if call.tape is not None:
             call.tape.key(key, timestamp)
         mate: Any = self.table.calls.get(call.mate) if call.mate is not None else None
-        if mate is not None and mate.media.event_type is not None:
+        if mate is not None and mate.media.event_type is not None and call.tones is None:  # tones go on in the sound
             mate.beats.extend(dtmf.beats(key))
             self.table.state["keying"][mate.slot] = True

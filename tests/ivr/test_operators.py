@@ -384,7 +384,7 @@ async def _many(made, count: int) -> bool:
 
 @pytest.mark.slow
 async def test_a_lead_listens_and_whispers(world):
-    ours, out, _, _ = world
+    ours, out, made, _ = world
     ours.operators.roster.staff["boss"] = Member("112")  # type: ignore[index]
     out.does["112"] = mailbox
     caller, sara = await talk(ours, out)
@@ -396,6 +396,9 @@ async def test_a_lead_listens_and_whispers(world):
     assert not ours.operators.listen("boss", "ali", whisper=False)
     await caller.hang_up()
     await asyncio.wait_for(out.sets["112"].over.wait(), 10)
+    [row] = await until(lambda: made.read(rows, ticket))
+    facts = row["facts"] if isinstance(row["facts"], dict) else json.loads(row["facts"])
+    assert facts["listened"] == ["boss whisper"]
 
 
 def test_the_roster_names_operators_without_a_telephone_and_queues_that_are_not_there(tmp_path):
