@@ -12,11 +12,12 @@ import pytest
 from core.channels import Act, Answer, Kind, State, Trust, Words
 from core.errors import Busy, Guarded, Locked, WrongState
 from core.model import KeptFile
+from ivr import readout
 from ivr import spool as spools
 from ivr.call import Call
 from ivr.media import g711
 from tests.ivr.caller import CODE, NUMBER, PIN, MadeUpLeg, MemoryDoor, call, house
-from tests.ivr.site import texts
+from tests.ivr.site import TODAY, texts
 
 COMPLAIN = [("برای شکایت", "1"), ("شمارهٔ داخلیِ", "0"), ("پیامِ شما پنج ثانیه", "3")]
 FOLLOW = [("برای شکایت", "5"), ("یازده رقمی", CODE + "#"), ("رمزِ چهار رقمی را", PIN)]
@@ -268,7 +269,7 @@ async def test_the_caller_accepts_objects_and_adds(tmp_path, key, act):
     [message] = door.taken
     assert (message.act, message.code, message.proof, message.kind) == (act, CODE, PIN, None)
     assert len(message.files) == (act != "accept")
-    assert texts()(f"ivr.done.{act}", "fa") in leg.heard
+    assert readout.worded(texts()(f"ivr.done.{act}", "fa"), "fa", TODAY) in leg.heard
     assert left(home) == []
 
 

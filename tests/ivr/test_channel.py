@@ -122,7 +122,7 @@ async def test_the_answer_is_heard_by_calling_again_and_objected_to_by_voice(ope
     second = MadeUpLeg([*plan, ("پیامِ شما پنج", "3")], number="+982188880000", asserted=False)
     await call(second, home)
     assert "لوله تعویض شد." in second.heard
-    assert texts()("ivr.done.object", "fa") in second.heard
+    assert readout.worded(texts()("ivr.done.object", "fa"), "fa", TODAY) in second.heard
     [row] = await made.read(rows, ticket)
     assert row["state"] == "disputed"
     guess = ("رمزِ چهار رقمی را", "0000" if pin != "0000" else "1111")

@@ -50,7 +50,7 @@ def test_the_demo_runs_on_postgresql_once_it_is_migrated(postgres: str, tmp_path
 
 
 def zeros() -> list[str]:
-    return [f"--{name}=0" for name in ("web", "sip", "smtp", "sms", "world")]
+    return [f"--{name}=0" for name in ("web", "sip", "smtp", "sms", "smpp", "world")]
 
 
 def test_a_second_start_finds_the_data_and_a_stop_takes_less_than_five_seconds(tmp_path: Path):
