@@ -27,15 +27,28 @@ T = TypeVar("T")
 class Demo:
     """`pasokh demo` on free ports in `folder`; start, stop and kill it as often as the story needs."""
 
-    def __init__(self, folder: Path, *more: str) -> None:
+    def __init__(self, folder: Path, *more: str, log: str = "warning") -> None:
         self.folder = folder
+        self.level = log
         self.more = more
         self.facts: dict[str, Any] = {}
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Demo:
         """Up and ready; raises with its error output when it is not, within a minute."""
-        words = [sys.executable, "-m", "gateway", "demo", "--json", "--dir", str(self.folder), "--rtp", rtp_range()]
+        words = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "--log",
+            self.level,
+            "demo",
+            "--json",
+            "--dir",
+            str(self.folder),
+            "--rtp",
+            rtp_range(),
+        ]
         words += [f"--{name}=0" for name in ("web", "sip", "smtp", "sms", "smpp", "world")]
         self.log = (self.folder.parent / f"{self.folder.name}.log").open("a")
         self.process = subprocess.Popen(

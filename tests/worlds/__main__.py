@@ -39,7 +39,7 @@ async def run(options: argparse.Namespace) -> None:
         (kavenegar.application(network), options.sms, context),
         (_pages(network, mailbox, options.short_code), options.world, None),
     ):
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
         await site.start()
