@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import DatagramProtocol
 
 from ivr.media import messages as media
 from ivr.settings import AnyLine, Binding, Line
 from ivr.sip import message as sip
 from ivr.sip.connection import REACH, Connection, Listening, Reaching, presented, trusting
+from ivr.sip.datagrams import Datagrams
 from ivr.sip.exchange import Exchange, Told
 from ivr.sip.gate import facing
 from ivr.sip.leg import SipLeg
@@ -57,7 +57,7 @@ class SipLine:
         self.settings = settings
         self._clock = clock
         self._ports: dict[str, Any] = {}
-        self._udp: _Udp | None = None
+        self._udp: Datagrams | None = None
         self._alone = asyncio.Event()
         self._hosts: dict[str, str] = {}
         self._alarm: asyncio.TimerHandle | None = None
@@ -86,15 +86,15 @@ class SipLine:
         ]
 
     def start(self) -> None:
-        """Open the sockets, register. Raises OSError with a sentence naming the setting."""
-        for binding in self.settings.bindings():
-            try:
-                self._ports[binding.transport] = self._listen(binding)
-            except (CannotListenError, OSError) as fault:
-                where = f"{binding.transport.upper()} {binding.host}:{binding.port}"
-                raise OSError(f"phone.line.{self.name}.bind: cannot listen on {where}: {fault}") from fault
+        """Open the sockets, register. Raises OSError with a sentence naming the setting; then none is open."""
+        try:
+            for binding in self.settings.bindings():
+                self._ports[binding.transport] = self._bound(binding)
+            self.exchange.begin()
+        except OSError:
+            self._close_ports()
+            raise
         self._look_after()
-        self.exchange.begin()
 
     def renew(self, settings: AnyLine) -> None:
         """Take over peers, numbers and limits for new calls; sockets stay as they are until the next start.
@@ -124,8 +124,7 @@ class SipLine:
             if handle is not None:
                 handle.cancel()
         self._alone.clear()
-        closing = [port.stopListening() for port in self._ports.values()]
-        self._ports.clear()
+        closing = self._close_ports()
         for connection in list(self.connections.values()):
             connection.close()
         loop = asyncio.get_running_loop()
@@ -203,10 +202,23 @@ class SipLine:
 
     # ---------------------------------------------------------------- inside
 
+    def _bound(self, binding: Binding) -> Any:
+        try:
+            return self._listen(binding)
+        except (CannotListenError, OSError) as fault:
+            where = f"{binding.transport.upper()} {binding.host}:{binding.port}"
+            raise OSError(f"phone.line.{self.name}.bind: cannot listen on {where}: {fault}") from fault
+
+    def _close_ports(self) -> list[Any]:
+        """What will be done once each is closed."""
+        closing = [port.stopListening() for port in self._ports.values()]
+        self._ports.clear()
+        return closing
+
     def _listen(self, binding: Binding) -> Any:
         transport, host, port = binding
         if transport == "udp":
-            self._udp = _Udp(self)
+            self._udp = Datagrams(self)
             return self._datagrams(host, port, self._udp)
         factory = Listening(self, transport, self._refused)
         if transport == "tcp":
@@ -214,7 +226,7 @@ class SipLine:
         shown = presented(self.settings.cert or "", self.settings.key or "")
         return self._reactor.listenSSL(port, factory, shown, interface=host)
 
-    def _datagrams(self, host: str, port: int, protocol: _Udp) -> Any:
+    def _datagrams(self, host: str, port: int, protocol: Datagrams) -> Any:
         """A socket of ours, since Twisted's own is left open when its port is taken."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as own:
@@ -268,24 +280,3 @@ class SipLine:
                 await asyncio.wait_for(self._alone.wait(), 2.0)
         for connection in list(self.connections.values()):
             connection.transport.abortConnection()
-
-
-class _Udp(DatagramProtocol):
-    """The UDP socket."""
-
-    transport: Any
-
-    def __init__(self, line: SipLine) -> None:
-        self._line = line
-
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        """One packet."""
-        self._line.feed(datagram, Peer(addr[0], addr[1]))
-
-    def say(self, data: bytes, to: Peer) -> None:
-        """Send one; a network that has no way there just now is counted."""
-        try:
-            self.transport.write(data, (to.host, to.port))
-        except (OSError, ValueError) as fault:
-            self._line.counts["unsent"] += 1
-            log.warning("sip packet not sent", extra={"line": self._line.name, "fault": type(fault).__name__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -200,3 +201,25 @@ async def test_a_call_whose_connection_broke_still_ends(reactor, papers):
         home.legs[0].hang_up()
         await until(lambda: home.line.calls == 0 and home.events == [HungUp("us")])
         assert home.plane.ports.out == 0
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Twisted leaves the socket it cannot bind
+async def test_a_line_that_cannot_start_leaves_no_socket_open(reactor, papers):
+    async with house(reactor, bind=("tcp:127.0.0.1:0",)) as other, house(reactor) as gone:
+        taken, free = other.line.port, gone.line.port
+        await gone.line.stop(0)
+        with pytest.raises(OSError, match=rf"phone\.line\.main\.bind: cannot listen on TCP 127\.0\.0\.1:{taken}"):
+            async with house(reactor, bind=(f"udp:127.0.0.1:{free}", f"tcp:127.0.0.1:{taken}")):
+                pass
+        await until(lambda: is_free(free))
+
+
+def is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own:
+        try:
+            own.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
