@@ -25,7 +25,7 @@ from core.errors import Guarded, NotAllowed, NotFound
 from core.files import Files
 from core.followups import BESIDE, SPLIT
 from core.fresh import UNTOLD
-from core.model import Purpose, State
+from core.model import HELD, Purpose, State
 from core.office import Office, of
 from core.permissions import Permission, allowed
 from core.prepared import UNREADABLE
@@ -147,6 +147,19 @@ async def original(store: Store, files: Files, who: Actor, number: int) -> bytes
     """The untouched original of a message on a ticket `who` may read."""
     key, data = await store.read(_original, scope(of(store), who), number)
     return data if key is None else await files.read(key)
+
+
+async def handed_out(store: Store, files: Files, who: Actor, number: int) -> bytes:
+    """The original for somebody's own machine. Raises NotAllowed while a file in it waits for the scanner or is
+    infected: the original holds it too."""
+    if await store.read(_is_held, number):
+        raise NotAllowed("held")
+    return await original(store, files, who, number)
+
+
+def _is_held(s: Connection, number: int) -> bool:
+    ask = sa.select(file.c.id).where(file.c.message == number, file.c.scan.in_(sorted(HELD)))
+    return s.execute(ask.limit(1)).first() is not None
 
 
 async def loose_original(store: Store, who: Actor, number: int) -> bytes:

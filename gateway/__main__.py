@@ -1,4 +1,4 @@
-"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | sms | bench`. It only reads arguments."""
+"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | sms | bench`; reads arguments."""
 
 from __future__ import annotations
 

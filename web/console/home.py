@@ -1,4 +1,5 @@
-"""The console's first page: what is mine, due, breached, disputed, and what could not be sent."""
+"""The console's first page: what is mine, due, breached, disputed, and what could not be sent. Who reads no tickets
+finds there where their own work is."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from aiohttp import web
 
 from core import desk
 from core import out as failed
+from core.permissions import Permission
 from web.console import queue
 from web.visit import Visit
 
@@ -16,6 +18,8 @@ SHOWN = 5  # rows of each list
 async def show(visit: Visit) -> web.StreamResponse:
     """Short lists, each with a way to the whole."""
     store, who = visit.parts.store, visit.actor
+    if not visit.may(Permission.READ):
+        return visit.page("console/home.html", lists=[], views=(), counts={}, dead=[])
     lists = [(view, await desk.queue(store, who, view, limit=SHOWN)) for view in VIEWS]
     return visit.page(
         "console/home.html",

@@ -30,7 +30,7 @@ async def unreadable(visit: Visit) -> web.StreamResponse:
 
 async def raw(visit: Visit) -> web.StreamResponse:
     """The original of a message, to be kept, not shown."""
-    data = await doubtful.original(visit.parts.store, visit.parts.files, visit.actor, _number(visit))
+    data = await doubtful.handed_out(visit.parts.store, visit.parts.files, visit.actor, _number(visit))
     return _original(visit, data)
 
 

@@ -86,6 +86,9 @@ async def test_an_infected_file_is_marked_and_nobody_gets_it_and_a_clean_one_is_
         assert await system.rows(event.c.kind, where=event.c.kind == "infected") == [("infected",)]
         assert dict(await system.rows(file.c.label, file.c.found))["bad.pdf"].startswith("Pasokh.Test.MadeUp")
         assert "پیوست آلوده بود" in page
+        [(letter,)] = set(await system.rows(file.c.message))
+        async with system.browser("director") as browser:
+            assert (await browser.get(f"/console/letters/{letter}/raw")).status == 403
 
 
 @pytest.mark.peer
