@@ -19,6 +19,7 @@ from config.shape import Match, Range
 from core.channels import Clock, Door, Outbound, Outcome, Refused, Sent, TryLater
 from core.phones import Shape, shape
 from ivr.leg import Leg
+from ivr.sip.outgoing import NotReached, outcome
 from ivr.stand import Walk
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ HEARD, SURE = "heard", "sure"  # its nodes: the answer was heard to the end; a p
 BOX = "phone.answer"
 RULE = "callback_number"  # of settings [limits]: calls to one number a day
 CUTS = 2  # hearings that broke off in the middle; then it is the SMS's turn
+FORBIDDEN = 403  # what a line says that has nobody to dial by
 DAYS = 14  # looked ahead for a day without holiday
 HOUR, DAY = 3600, 86_400  # seconds
 Time = Annotated[str, Match(r"([01][0-9]|2[0-3]):[0-5][0-9]", "a time such as 08:30")]
@@ -150,9 +152,15 @@ class CallBacks:
         )
 
     async def _dialled(self, number: str) -> Any:
+        """The leg, or why there is none; a line whose peers may not be dialled passes it on to the next."""
+        found: Any = NotReached(FORBIDDEN, "no line that may call", outcome(FORBIDDEN))
         for line in self._lines():
-            return await line.dial(number, ring=self._settings.ring)
-        raise RuntimeError("no line is open")
+            if not hasattr(line, "dial"):  # an extension calls nobody
+                continue
+            found = await line.dial(number, ring=self._settings.ring)
+            if getattr(found, "status", 0) != FORBIDDEN:
+                return found
+        return found
 
     async def _hear(self, message: Outbound, box: str, leg: Leg) -> Walk:
         """Walk the leg; `heard` goes to disk the moment it is so."""

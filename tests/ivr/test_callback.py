@@ -170,6 +170,20 @@ async def test_a_number_that_is_none_is_never_called_again(world):
     assert await made.calls.send(to()) == Refused("no such number")
 
 
+async def test_a_line_that_may_not_call_passes_the_number_on_to_the_next(world):
+    first, second = Trunk([403]), Trunk([486])
+    made = world()
+    made.calls._lines = lambda: [object(), first, second]
+    assert await made.calls.send(to()) == TryLater("busy", 7200, tried=True)
+    assert (first.dialled, second.dialled) == ([NUMBER], [NUMBER])
+
+
+async def test_without_any_line_that_may_call_the_sms_has_its_turn(world):
+    made = world()
+    made.calls._lines = lambda: [object()]
+    assert await made.calls.send(to()) == Refused("forbidden")
+
+
 async def test_an_answer_that_was_heard_is_found_and_not_told_again(world):
     made = world(MadeUpLeg([GREETING, SURE, ("می‌پذیرید", "hang up")]))
     await made.calls.send(to())
@@ -263,6 +277,7 @@ def test_faulty_settings_are_named(tmp_path, table, word):
 # ---------------------------------------------------------------- over SIP, from the reply to the hearing
 
 
+@pytest.mark.slow
 async def test_an_answer_goes_out_by_telephone_and_falls_back_to_sms(opened, reactor, tmp_path):
     """The citizen's telephone is a line of ours on another port: it answers the first call, the second is busy."""
     from ivr.sip.line import SipLine
