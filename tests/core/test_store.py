@@ -154,7 +154,8 @@ async def test_a_caller_that_went_away_does_not_stop_the_others(desk: Desk, stor
 
 async def test_closing_writes_what_was_accepted(desk: Desk, store: Store, place: str, clock, tmp_path: Path):
     taking = [asyncio.create_task(desk.take(form(f"f{n}"))) for n in range(40)]
-    while len(store._queue) < 40:  # noqa: ASYNC110 the turn in which they are prepared
+    await asyncio.sleep(0)
+    while desk._came:  # noqa: ASYNC110 turns in which they are prepared
         await asyncio.sleep(0)
     await store.close()
     told = [receipt.code for receipt in await asyncio.gather(*taking)]

@@ -98,7 +98,8 @@ async def test_a_closed_store_is_busy_for_everybody(desk: Desk, store: Store):
 
 async def test_a_close_that_is_cut_short_still_writes_what_was_accepted(desk: Desk, store: Store):
     taking = [asyncio.create_task(desk.take(form(f"f{n}"))) for n in range(30)]
-    while not store._queue:  # noqa: ASYNC110 the turn in which they are prepared
+    await asyncio.sleep(0)
+    while desk._came:  # noqa: ASYNC110 turns in which they are prepared
         await asyncio.sleep(0)
     closing = asyncio.create_task(store.close())
     await asyncio.sleep(0)
