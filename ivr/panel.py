@@ -51,6 +51,8 @@ class PromptView:
     by: str  #: who spoke it by phone, '' = a file of the site
     at: int | None  #: ms UTC
     ours: bool  #: published by phone: can be withdrawn
+    greets: bool = False  #: said before a recording: a unit may have its own
+    unit: str = ""  #: slug of the unit whose own it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,29 +198,42 @@ class Panel:
             key for key, text in words.items()
             if key.startswith("ivr.") and not key.startswith(UNSPOKEN) and "{" not in text
         ]  # fmt: skip
-        return [self._prompt(key, lang) for key in dict.fromkeys([*said, *others])]
+        greetings = {
+            node.say for tree in house.menus.trees.values() for node in tree.nodes.values() if node.do == "record"
+        }
+        found = []
+        for key in dict.fromkeys([*said, *others]):
+            found.append(self._prompt(key, lang, key in greetings))
+            units = house.cards if key in greetings else ()
+            own = [self._prompt(key, lang, unit=unit) for unit in units]
+            found += [one for one in own if one.recorded]
+        return found
 
-    def _prompt(self, key: str, lang: str) -> PromptView:
-        kept = self._phone.shelf.find(key, lang)
+    def _prompt(self, key: str, lang: str, greets: bool = False, unit: str = "") -> PromptView:
+        name = f"{key}.{unit}" if unit else key
+        kept = self._phone.shelf.find(name, lang)
         text = self._phone.house.say(key, lang)
         if kept is None:
-            return PromptView(key, text, False, "", None, False)
+            return PromptView(name, text, False, "", None, False, greets, unit)
         ours = kept.path.is_relative_to(self._phone.shelf.folder)
-        return PromptView(key, text, True, kept.by, kept.at, ours)
+        return PromptView(name, text, True, kept.by, kept.at, ours, greets, unit)
 
     async def sound(self, key: str, lang: str) -> bytes | None:
         """A sentence as WAV, as a caller hears it; None: no such sentence."""
-        if key not in {one.key for one in self.prompts(lang)}:
+        known = {one.key: one.unit for one in self.prompts(lang)}
+        if key not in known:
             return None
-        runs = [run.pcma async for run in self._phone.house.sounds.runs(Item(key), lang)]
+        item = Item(key.removesuffix(f".{known[key]}"), variant=known[key])
+        runs = [run.pcma async for run in self._phone.house.sounds.runs(item, lang)]
         samples = g711.decode("pcma", b"".join(runs)) if runs else np.zeros(0, np.int16)
         return await asyncio.to_thread(g711.write_wav, samples)
 
-    def permit(self, key: str, lang: str, by: str) -> str | None:
-        """Eight digits for speaking a sentence by phone; None: no such sentence."""
-        if key not in {one.key for one in self.prompts(lang)}:
+    def permit(self, key: str, lang: str, by: str, unit: str = "") -> str | None:
+        """Eight digits for speaking a sentence by phone, or a unit's own of it; None: no such sentence."""
+        known = {one.key: one for one in self.prompts(lang)}
+        if key not in known or (unit and not (known[key].greets and unit in self._phone.house.cards)):
             return None
-        return self._phone.shelf.permit(key, lang, by)
+        return self._phone.shelf.permit(f"{key}.{unit}" if unit else key, lang, by)
 
     async def withdraw(self, key: str, lang: str) -> bool:
         """Back from a recording by phone to what was there before it; False: no such sentence, or none recorded."""

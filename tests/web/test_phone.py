@@ -37,7 +37,7 @@ async def phone(site: Site, folder: Path, tmp_path) -> AsyncIterator[Phone]:
     extra = {
         "menus_folder": str(folder / "menus"),
         "reread": lambda: configuration.read(site=folder),
-        "cards": {},
+        "cards": {"emergency": {}},
     }
     made = channel.make(
         Gear("phone", {"line": {}}, site.parts.say, str(tmp_path / "phone"), None, site.clock, {}, extra)
@@ -58,10 +58,12 @@ async def admin(site: Site):
     return browser
 
 
-async def test_the_administrator_begins_with_the_telephone(site, phone):
-    page = await site.browser().sign_in("admin")
+async def test_the_administrator_is_shown_the_way_to_the_telephone(site, phone):
+    browser = site.browser()
+    page = await browser.sign_in("admin")
     assert page.status == 200
-    assert "/console/phone/menu/main" in page.html
+    assert 'href="/console/phone"' in page.html
+    assert "/console/phone/menu/main" in (await browser.get("/console/phone")).html
     assert "/console/queue" not in page.html  # what an administrator may not open is not offered
 
 
@@ -134,6 +136,26 @@ async def test_a_sentence_is_recorded_with_a_permit_shown_as_recorded_and_withdr
         {**page.fields("/console/phone/prompts/withdraw"), "key": "ivr.menu.goodbye", "lang": "fa"},
     )
     assert "ضبط‌شده" not in done.text
+
+
+async def test_a_unit_gets_its_own_greeting_and_only_where_a_message_is_left(site, phone):
+    browser = await admin(site)
+    page = await browser.get("/console/phone/prompts?in=fa")
+    fields = page.fields("/console/phone/prompts")
+    asked = {**fields, "key": "ivr.menu.mailbox", "lang": "fa", "unit": "emergency"}
+    told = await browser.post("/console/phone/prompts", asked)
+    digits = re.search(r'class="permit"><bdi dir="ltr">([۰-۹]{8})<', told.html)[1]
+    plain = digits.translate(str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789"))
+    assert phone.shelf.allows(plain).text == "ivr.menu.mailbox.emergency"
+    place = phone.shelf.fresh("cd" * 16, 1)
+    place.write_bytes(g711.wav("pcma", b"\xaa" * 16_000))
+    assert phone.shelf.publish("ivr.menu.mailbox.emergency", "fa", str(place), plain)
+    page = await browser.get("/console/phone/prompts?in=fa")
+    assert "امداد و حوادث" in page.text.split("ivr.menu.mailbox.emergency")[1][:40]
+    heard = await browser.client.get("/console/phone/sound/fa/ivr.menu.mailbox.emergency")
+    assert heard.status == 200
+    for wrong in ({"unit": "moon"}, {"key": "ivr.menu.main"}):
+        assert (await browser.post("/console/phone/prompts", {**asked, **wrong})).status == 404
 
 
 async def test_a_changed_menu_is_read_again_and_a_faulty_one_is_named(site, phone, folder):

@@ -19,6 +19,7 @@ class Sentence:
 
     key: Annotated[str, Word(100)]
     lang: Annotated[str, Word(5)]
+    unit: Annotated[str | None, Word(40)] = None  #: a unit's own of it
 
 
 async def show(visit: Visit) -> web.StreamResponse:
@@ -29,7 +30,7 @@ async def show(visit: Visit) -> web.StreamResponse:
 async def permit(visit: Visit) -> web.StreamResponse:
     """Eight digits for speaking a sentence by phone, shown once."""
     asked = _asked(visit)
-    digits = telephone(visit).permit(asked.key, asked.lang, visit.actor.name)
+    digits = telephone(visit).permit(asked.key, asked.lang, visit.actor.name, asked.unit or "")
     if digits is None:
         raise web.HTTPNotFound
     return _page(visit, asked.lang, asked.key, digits)
@@ -58,6 +59,8 @@ def _page(visit: Visit, lang: str, key: str = "", digits: str = "") -> web.Respo
     return visit.page(
         "console/prompts.html",
         rows=rows, spoken=lang, langs=visit.site.agency.languages, key=key, code=digits,
+        units=visit.site.agency.offices(visit.lang),
+        unit_name=lambda slug: visit.parts.config.units.name(slug, visit.lang),
         numbers=panel.staff_numbers(), synthetic=sum(not row.recorded for row in rows),
     )  # fmt: skip
 
