@@ -17,50 +17,56 @@ KEPT = ("sms_", "receipt_sms")  #: rules whose name begins so are kept here, all
 Wanted = tuple[str, str]  #: rule and key
 
 
+class Purse:
+    """Budgets read at once, spent in memory, written at once: all within one transaction."""
+
+    def __init__(self, s: Connection, rules: Mapping[str, Rule], wanted: Iterable[Wanted], now: int) -> None:
+        self._rules, self._now = rules, now
+        keys = sorted({_key(*each) for each in wanted})
+        found = s.execute(sa.select(budget).where(budget.c.key.in_(keys))) if keys else ()
+        self._full: dict[bytes, int] = {row.key: row.full_at for row in found}  #: when all would have come back
+        self._spent: set[bytes] = set()
+
+    def take(self, wanted: Sequence[Wanted]) -> str | None:
+        """Take one of each; None when all had one. Else the first rule that had none, and nothing was taken."""
+        for each in wanted:
+            if not self.has(each):
+                return each[0]
+        self.spend(wanted)
+        return None
+
+    def has(self, wanted: Wanted) -> bool:
+        """Is there one left?"""
+        rule, full_at = self._rules[wanted[0]], self._full.get(_key(*wanted), self._now)
+        return not _over(rule, full_at, self._now)
+
+    def spend(self, wanted: Iterable[Wanted]) -> None:
+        """Take one of each, whether there is one or not."""
+        for name, key in wanted:
+            made = _key(name, key)
+            self._full[made] = max(self._full.get(made, self._now), self._now) + _step(self._rules[name])
+            self._spent.add(made)
+
+    def write(self, s: Connection) -> None:
+        rows = [{"key": key, "full_at": self._full[key]} for key in sorted(self._spent)]
+        insert = sqlite.insert if s.dialect.name == "sqlite" else postgresql.insert
+        put = insert(budget)
+        if rows:
+            s.execute(put.on_conflict_do_update(index_elements=["key"], set_={"full_at": put.excluded.full_at}), rows)
+
+
 def take(s: Connection, rules: Mapping[str, Rule], wanted: Sequence[Wanted], now: int) -> str | None:
     """Take one of each; None when all had one. Else the first rule that had none, and nothing was taken."""
-    full = _full(s, wanted)
-    for name, key in wanted:
-        if _over(rules[name], full.get(_key(name, key), now), now):
-            return name
-    spend(s, rules, wanted, now, full)
-    return None
-
-
-def has(s: Connection, rules: Mapping[str, Rule], wanted: Wanted, now: int) -> bool:
-    """Is there one left? Nothing is taken."""
-    return not _over(rules[wanted[0]], _full(s, [wanted]).get(_key(*wanted), now), now)
-
-
-def spend(
-    s: Connection,
-    rules: Mapping[str, Rule],
-    wanted: Sequence[Wanted],
-    now: int,
-    full: Mapping[bytes, int] | None = None,
-) -> None:
-    """Take one of each, whether there is one or not."""
-    known = _full(s, wanted) if full is None else full
-    rows = []
-    for name, key in wanted:
-        made, rule = _key(name, key), rules[name]
-        rows.append({"key": made, "full_at": max(known.get(made, now), now) + _step(rule)})
-    insert = sqlite.insert if s.dialect.name == "sqlite" else postgresql.insert
-    put = insert(budget)
-    if rows:
-        s.execute(put.on_conflict_do_update(index_elements=["key"], set_={"full_at": put.excluded.full_at}), rows)
+    purse = Purse(s, rules, wanted, now)
+    none = purse.take(wanted)
+    purse.write(s)
+    return none
 
 
 def forget(s: Connection, now: int, most: int) -> int:
     """Delete up to `most` budgets that are full again; how many."""
     old = sa.select(budget.c.key).where(budget.c.full_at < now).limit(most)
     return s.execute(sa.delete(budget).where(budget.c.key.in_(old))).rowcount
-
-
-def _full(s: Connection, wanted: Iterable[Wanted]) -> dict[bytes, int]:
-    """When all would have come back, ms UTC, by key."""
-    keys = sorted({_key(*each) for each in wanted})
-    return {row.key: row.full_at for row in s.execute(sa.select(budget).where(budget.c.key.in_(keys)))}
 
 
 def _key(rule: str, key: str) -> bytes:

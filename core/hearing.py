@@ -6,7 +6,8 @@ disk: a repeat finds it and spends nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -14,54 +15,140 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from core import budgets, cipher, questions
-from core.channels import Heard, Question, Verdict
+from core.channels import Clock, Heard, Question, Verdict
 from core.schema import contact, heard, ticket
+from core.store import Store
 from core.text import clean
 from core.throttle import Rule
 
 WEAK = 600_000  # ms in which a text without id counts as the same one
 WEAK_POLLED = 48 * 3_600_000  # ms, when a poll brings with an id what a push brought without
 KEPT = 7 * 86_400_000  # ms a verdict is kept; longer than any poll looks back
+BATCH = 200  # texts judged in one transaction
 FLOOD = ("sms_in_hour", "sms_in_day")
 LOOP, SILENT = "sms_equal", "sms_silent"
 
 
-def judge(s: Connection, item: Heard, rules: Mapping[str, Rule], ring: cipher.Keyring, now: int) -> Verdict:
-    """The verdict on `item`: the stored one when it was heard before, with `first=False`."""
-    known = _known(s, item, now)
-    if known is not None:
-        return known
-    blind = cipher.blind(ring, item.who.kind, clean(item.who.value)) if item.who is not None else None
-    asked = questions.newest(s, item.channel, item.line, blind, now) if blind is not None else None
-    joins = _flooded(s, item, blind, rules, now)
-    quiet = item.silent or ("flood" if joins else "") or _quiet(s, item, asked, rules, now)
-    verdict = Verdict(item.ref or f"weak:{_hash(item.body).hex()}:{now}", quiet, joins, asked)
-    _keep(s, item, verdict, now)
-    return verdict
+class Judging:
+    """Judges what comes together in one transaction: what arrives during a commit is the next batch."""
+
+    def __init__(self, store: Store, rules: Mapping[str, Rule], ring: cipher.Keyring, clock: Clock) -> None:
+        self._store, self._rules, self._ring, self._clock = store, rules, ring, clock
+        self._waiting: list[tuple[Heard, asyncio.Future[Verdict]]] = []
+        self._running: asyncio.Task[None] | None = None
+
+    async def judge(self, item: Heard) -> Verdict:
+        """The verdict, once it is on disk. Raises Busy."""
+        told: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, told))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run(), name="judging texts")
+        return await told
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            items = [item for item, _ in batch]
+            try:
+                verdicts = await self._store.write(judge_all, items, self._rules, self._ring, self._clock.now())
+            except Exception as error:  # noqa: BLE001 each of them hears it
+                for _, told in batch:
+                    if not told.done():
+                        told.set_exception(error)
+                continue
+            for (_, told), verdict in zip(batch, verdicts, strict=True):
+                if not told.done():
+                    told.set_result(verdict)
 
 
-def _known(s: Connection, item: Heard, now: int) -> Verdict | None:
-    ask = sa.select(heard.c.ref, heard.c.verdict)
-    if item.ref:
-        row = s.execute(ask.where(heard.c.channel == item.channel, heard.c.ref == _hash(item.ref, item.body))).first()
-        return _again(row.verdict) if row else _paired(s, item, now)
-    alike = ask.where(heard.c.channel == item.channel, heard.c.weak == _hash(item.body), heard.c.at > now - WEAK)
-    row = s.execute(alike.order_by(heard.c.at.desc()).limit(1)).first()
-    return _again(row.verdict) if row else None
+def judge_all(
+    s: Connection, items: Sequence[Heard], rules: Mapping[str, Rule], ring: cipher.Keyring, now: int
+) -> list[Verdict]:
+    """Verdicts in the order of `items`, each seeing those before it; stored ones, `first=False`, for what was heard
+    before. What all of them need is read at once, and written at once."""
+    blinds = [_blind(ring, item) for item in items]
+    channels = {item.channel for item in items}
+    asked = questions.newest_of(s, channels, {blind for blind in blinds if blind is not None}, now)
+    open_ = [asked(item.channel, item.line, blind) for item, blind in zip(items, blinds, strict=True)]
+    purse = budgets.Purse(s, rules, [each for pair in zip(items, open_, strict=True) for each in _wanted(*pair)], now)
+    book = _Book(s, items, now)
+    verdicts = [
+        book.known(item) or book.keep(item, _decide(s, purse, item, blind, question, now))
+        for item, blind, question in zip(items, blinds, open_, strict=True)
+    ]
+    book.write()
+    purse.write(s)
+    return verdicts
 
 
-def _paired(s: Connection, item: Heard, now: int) -> Verdict | None:
-    """A poll brings with an id what a push brought without: the same text, once."""
-    if not item.polled:
-        return None
-    ask = sa.select(heard.c.ref, heard.c.verdict).where(heard.c.channel == item.channel, heard.c.idless)
-    ask = ask.where(heard.c.weak == _hash(item.body), heard.c.at > now - WEAK_POLLED)
-    row = s.execute(ask.order_by(heard.c.at).limit(1)).first()
-    if row is None:
-        return None
-    mine = sa.and_(heard.c.channel == item.channel, heard.c.ref == row.ref)
-    s.execute(sa.update(heard).where(mine).values(ref=_hash(item.ref, item.body), idless=False))
-    return _again(row.verdict)
+def _blind(ring: cipher.Keyring, item: Heard) -> bytes | None:
+    return cipher.blind(ring, item.who.kind, clean(item.who.value)) if item.who is not None else None
+
+
+def _wanted(item: Heard, asked: Question | None) -> list[budgets.Wanted]:
+    """Every budget the verdict may look at."""
+    if item.who is None or item.exempt:
+        return []
+    own = [(rule, item.who.value) for rule in (*FLOOD, SILENT)]
+    return [*own, _alike(item, item.who.value), *item.rules(asked)]
+
+
+def _alike(item: Heard, who: str) -> budgets.Wanted:
+    return (LOOP, f"{who} {item.mask}")
+
+
+class _Book:
+    """What was heard before: read once for a batch, written once."""
+
+    def __init__(self, s: Connection, items: Sequence[Heard], now: int) -> None:
+        self._s, self._now = s, now
+        wanted = sorted({_hash(item.ref, item.body) for item in items if item.ref})
+        ask = sa.select(heard.c.channel, heard.c.ref, heard.c.verdict).where(heard.c.ref.in_(wanted))
+        self._known = {(row.channel, row.ref): row.verdict for row in s.execute(ask)}
+        self._new: list[dict[str, Any]] = []
+
+    def known(self, item: Heard) -> Verdict | None:
+        """The verdict on it, if it was heard before: by its id, or by its words where one of the two has none."""
+        if item.ref:
+            kept = self._known.get((item.channel, _hash(item.ref, item.body)))
+            if kept is not None or not item.polled:
+                return _again(kept) if kept is not None else None
+        self.write()
+        return self._paired(item) if item.ref else self._alike(item)
+
+    def _alike(self, item: Heard) -> Verdict | None:
+        """The same words without an id, a moment ago."""
+        ask = sa.select(heard.c.verdict).where(heard.c.channel == item.channel, heard.c.weak == _hash(item.body))
+        ask = ask.where(heard.c.at > self._now - WEAK).order_by(heard.c.at.desc())
+        row = self._s.execute(ask.limit(1)).first()
+        return _again(row.verdict) if row else None
+
+    def _paired(self, item: Heard) -> Verdict | None:
+        """A poll brings with an id what a push brought without: the same text, once."""
+        ask = sa.select(heard.c.ref, heard.c.verdict).where(heard.c.channel == item.channel, heard.c.idless)
+        ask = ask.where(heard.c.weak == _hash(item.body), heard.c.at > self._now - WEAK_POLLED)
+        row = self._s.execute(ask.order_by(heard.c.at).limit(1)).first()
+        if row is None:
+            return None
+        key = _hash(item.ref, item.body)
+        mine = sa.and_(heard.c.channel == item.channel, heard.c.ref == row.ref)
+        self._s.execute(sa.update(heard).where(mine).values(ref=key, idless=False))
+        self._known[item.channel, key] = row.verdict
+        return _again(row.verdict)
+
+    def keep(self, item: Heard, verdict: Verdict) -> Verdict:
+        asked = questions.plain(verdict.question)
+        kept = {"ref": verdict.ref, "quiet": verdict.quiet, "joins": verdict.joins, "question": asked}
+        key = _hash(verdict.ref, item.body)
+        row = {"channel": item.channel, "ref": key, "at": self._now, "weak": _hash(item.body)}
+        self._new.append({**row, "idless": not item.ref, "verdict": kept})
+        self._known[item.channel, key] = kept
+        return verdict
+
+    def write(self) -> None:
+        if self._new:
+            self._s.execute(sa.insert(heard), self._new)
+            self._new = []
 
 
 def _again(kept: Mapping[str, Any]) -> Verdict:
@@ -69,41 +156,40 @@ def _again(kept: Mapping[str, Any]) -> Verdict:
     return Verdict(kept["ref"], kept["quiet"], kept["joins"], asked, first=False)
 
 
-def _keep(s: Connection, item: Heard, verdict: Verdict, now: int) -> None:
-    asked = questions.plain(verdict.question)
-    kept = {"ref": verdict.ref, "quiet": verdict.quiet, "joins": verdict.joins, "question": asked}
-    row = {"channel": item.channel, "ref": _hash(verdict.ref, item.body), "at": now, "weak": _hash(item.body)}
-    s.execute(sa.insert(heard).values(**row, idless=not item.ref, verdict=kept))
-
-
 def _hash(*texts: str) -> bytes:
     return blake2b("\x00".join(texts).encode(errors="backslashreplace"), digest_size=16).digest()
 
 
-def _flooded(s: Connection, item: Heard, blind: bytes | None, rules: Mapping[str, Rule], now: int) -> int | None:
+def _decide(
+    s: Connection, purse: budgets.Purse, item: Heard, blind: bytes | None, asked: Question | None, now: int
+) -> Verdict:
+    joins = _flooded(s, purse, item, blind)
+    quiet = item.silent or ("flood" if joins else "") or _quiet(purse, item, asked)
+    return Verdict(item.ref or f"weak:{_hash(item.body).hex()}:{now}", quiet, joins, asked)
+
+
+def _flooded(s: Connection, purse: budgets.Purse, item: Heard, blind: bytes | None) -> int | None:
     """The number's last ticket, when too many texts came from it; None otherwise, or when it has none."""
-    if item.who is None or item.exempt:
-        return None
-    if budgets.take(s, rules, [(rule, item.who.value) for rule in FLOOD], now) is None:
+    if item.who is None or item.exempt or purse.take([(rule, item.who.value) for rule in FLOOD]) is None:
         return None
     mine = sa.select(contact.c.id).where(contact.c.blind == blind)
     last = sa.select(ticket.c.id).where(ticket.c.contact.in_(mine)).order_by(ticket.c.at.desc(), ticket.c.id.desc())
     return s.execute(last.limit(1)).scalar()
 
 
-def _quiet(s: Connection, item: Heard, asked: Question | None, rules: Mapping[str, Rule], now: int) -> str:
+def _quiet(purse: budgets.Purse, item: Heard, asked: Question | None) -> str:
     """Why it gets no automatic text, '' when it may."""
     if item.who is None:
         return "nobody"
     if item.exempt:
         return ""
-    if not budgets.has(s, rules, (SILENT, item.who.value), now):
+    silent = (SILENT, item.who.value)
+    if not purse.has(silent):
         return "silent"
-    alike = (LOOP, f"{item.who.value} {item.mask}")
-    if item.echo or (item.mask and budgets.take(s, rules, [alike], now)):
-        budgets.spend(s, rules, [(SILENT, item.who.value)], now)
+    if item.echo or (item.mask and purse.take([_alike(item, item.who.value)])):
+        purse.spend([silent])
         return "loop"
-    return budgets.take(s, rules, item.rules(asked), now) or ""
+    return purse.take(item.rules(asked)) or ""
 
 
 def forget(s: Connection, now: int, most: int) -> int:

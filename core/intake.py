@@ -83,6 +83,7 @@ class Desk:
         self._throttle = throttle
         self._wake = wake
         self._guessed: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._judging = hearing.Judging(store, throttle.rules, keyring, clock)
         self._preparer = Preparer(Book(config), keyring, store.ids, store.chain_key)
 
     async def take(self, message: Inbound) -> Receipt:
@@ -158,7 +159,7 @@ class Desk:
 
     async def judge(self, heard: Heard) -> Verdict:
         """What may be done with a short text; a repeat gets the first verdict."""
-        return await self._store.write(hearing.judge, heard, self._throttle.rules, self._ring, self._clock.now())
+        return await self._judging.judge(heard)
 
     async def call_over(self, call: CallRecord) -> None:
         """Keep the record of a call on its caller's history. A repeat changes nothing. Raises Busy."""

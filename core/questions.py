@@ -5,7 +5,7 @@ The newest open question of a (channel, line, number) counts; it closes with the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,18 +20,26 @@ DAY = 86_400_000  # ms
 OPEN_FOR = {"verdict": 30 * DAY, "why": DAY, "choice": DAY}
 
 
-def newest(s: Connection, channel: str, line: str, blind: bytes, now: int) -> Question | None:
-    """What this number was asked last, if it is still open."""
+Newest = Callable[[str, str, bytes | None], Question | None]
+
+
+def newest_of(s: Connection, channels: Iterable[str], blinds: Iterable[bytes], now: int) -> Newest:
+    """What each of these numbers was asked last, if it is still open: by channel, line and blind."""
+    wanted = sorted(blinds)
     ask = (
         sa.select(question, code.c.value.label("code"))
         .join(code, sa.and_(code.c.ticket == question.c.ticket, code.c.kind == "tracking"), isouter=True)
-        .where(question.c.channel == channel, question.c.blind == blind, question.c.until > now)
-        .where(question.c.line.in_((line, "")))
+        .where(question.c.channel.in_(sorted(channels)), question.c.blind.in_(wanted), question.c.until > now)
         .order_by(question.c.at.desc(), question.c.id.desc())
-        .limit(1)
     )
-    row = s.execute(ask).mappings().first()
-    return None if row is None else Question(row["id"], row["kind"], row["ticket"], row["code"], row["data"])
+    rows = s.execute(ask).mappings().all() if wanted else []
+
+    def newest(channel: str, line: str, blind: bytes | None) -> Question | None:
+        mine = (row for row in rows if row["blind"] == blind and row["channel"] == channel)
+        row = next((one for one in mine if one["line"] in (line, "")), None)
+        return None if row is None else Question(row["id"], row["kind"], row["ticket"], row["code"], row["data"])
+
+    return newest
 
 
 def ask(s: Connection, channel: str, line: str | None, blind: bytes, about: int | None, what: Asks, now: int) -> None:

@@ -233,8 +233,8 @@ class Sms:
         return self._lines[line]
 
     async def _read_held(self, door: Door) -> None:
+        self._held_at = self.clock.monotonic()  # first, so that sends at once read it once
         self._held.lines = {name: why.decode() for name, why in (await door.drawer.get(HELD)).items()}
-        self._held_at = self.clock.monotonic()
 
     def told_of_line(self, provider: str, number: str, state: LineState, why: str) -> None:
         """A provider says how a line stands; '' is all of its lines."""

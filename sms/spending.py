@@ -29,6 +29,7 @@ class Spending:
         """`parts`, `rial`, `auto_parts`, `auto_rial` of the line today."""
         known, now = self._known.get(name), self._clock.monotonic()
         if known is None or now - known[0] > FRESH:
+            self._known[name] = (now, known[1] if known is not None else {})  # others of this moment need not ask too
             facts = await door.look_up("spent", f"sms:{name}")
             known = (now, facts.rows[0] if facts is not None else {})
             self._known[name], self._on_way[name] = known, 0
