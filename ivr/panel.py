@@ -121,13 +121,13 @@ class Panel:
     # ---------------------------------------------------------------- menus
 
     def menus(self) -> list[MenuView]:
-        """Every menu, by name."""
+        """Every menu: first the one of all numbers that are not named, then by name."""
         house = self._phone.house
         found = []
         for name, tree in sorted(house.menus.trees.items()):
             seconds, way = paths.longest(tree, house.lang, lambda key, lang: paths.estimate(house.say(key, lang)))
             found.append(MenuView(name, self._numbers(name), len(tree.nodes), round(seconds), way))
-        return found
+        return sorted(found, key=lambda menu: ("*" not in menu.numbers, menu.name != "main", menu.name))
 
     def picture(self, name: str, lang: str) -> str | None:
         """A menu as SVG; None: there is no such menu."""
@@ -190,9 +190,8 @@ class Panel:
     def prompts(self, lang: str) -> list[PromptView]:
         """Every sentence a caller may hear, those of the menus first; whole sentences only can be recorded."""
         house = self._phone.house
-        said = {
-            node.say: None for tree in house.menus.trees.values() for node in tree.nodes.values() if node.say
-        }  # a dict keeps their order
+        trees = [house.menus.trees[menu.name] for menu in self.menus()]
+        said = {node.say: None for tree in trees for node in tree.nodes.values() if node.say}  # keeps their order
         words: Mapping[str, str] = getattr(house.say, "words", {}).get(lang, {})
         others = [
             key for key, text in words.items()

@@ -54,7 +54,7 @@ async def menu(visit: Visit) -> web.StreamResponse:
 async def simulator(visit: Visit) -> web.StreamResponse:
     """The very machine that callers meet, driven by buttons; the whole call stands in the address."""
     panel, query = telephone(visit), visit.request.query
-    names = [menu.name for menu in sorted(panel.menus(), key=_first)]
+    names = [menu.name for menu in panel.menus()]
     name, lang = query.get("menu", names[0]), query.get("in", visit.lang)
     words = _words(query.get("keys", ""), query.get("press", ""))
     known = {"open": "closed" not in query, "holiday": "holiday" in query, "asserted": "claimed" not in query}
@@ -73,11 +73,6 @@ async def calls(visit: Visit) -> web.StreamResponse:
     """Calls in progress."""
     panel = telephone(visit)
     return visit.page("console/calls.html", calls=panel.calls(), counts=panel.counts())
-
-
-def _first(menu: Any) -> tuple[bool, bool, str]:
-    """The menu of every number that is not named stands first, else `main`."""
-    return "*" not in menu.numbers, menu.name != "main", menu.name
 
 
 def _words(typed: str, pressed: str) -> list[str]:
