@@ -13,6 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
+from sqlalchemy.dialects import postgresql, sqlite
 
 from core import budgets, cipher, questions
 from core.channels import Clock, Heard, Question, Verdict
@@ -147,7 +148,8 @@ class _Book:
 
     def write(self) -> None:
         if self._new:
-            self._s.execute(sa.insert(heard), self._new)
+            insert = sqlite.insert if self._s.dialect.name == "sqlite" else postgresql.insert
+            self._s.execute(insert(heard).on_conflict_do_nothing(), self._new)  # another process may have heard it too
             self._new = []
 
 
