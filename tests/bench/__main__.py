@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.bench import http, letters, mail, phone, sms
+from tests.bench import http, letters, mail, phone, smpp, sms
 from tests.bench.table import Figure, table
 
 ALL: dict[str, Callable[[], list[Figure]]] = {
-    "http": http.figures, "mail": mail.figures, "letters": letters.figures, "phone": phone.figures, "sms": sms.figures,
+    "http": http.figures, "mail": mail.figures, "letters": letters.figures, "phone": phone.figures,
+    "smpp": smpp.figures,
+    "sms": sms.figures,
 }  # fmt: skip
 
 

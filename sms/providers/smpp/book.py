@@ -51,6 +51,11 @@ class Book:
         if path is not None:
             self._read(path, now)
 
+    def flush(self) -> None:
+        """Hand what was noted to the system, so that it is there after a kill -9 too."""
+        if self._file is not None:
+            self._file.flush()
+
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
@@ -162,7 +167,6 @@ class Book:
         if self._file is None:
             return
         self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
         self._rows += 1
         if self._rows >= ROWS and self._path is not None:
             self._file.close()

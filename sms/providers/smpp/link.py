@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from typing import Protocol as Contract
 
+from OpenSSL.crypto import Error
 from twisted.internet import ssl
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectError
@@ -24,6 +25,7 @@ from sms.providers.smpp.settings import Settings
 
 log = logging.getLogger("pasokh.sms.smpp")
 
+END = b"-----END CERTIFICATE-----"
 CONNECT = 10.0  # seconds
 LOOK = 0.5  # seconds between ticks of a session
 
@@ -90,7 +92,7 @@ class Link:
         chosen = self._settings
         endpoint: Any = HostnameEndpoint(self._reactor, chosen.host.encode(), chosen.port, CONNECT)
         if chosen.tls:
-            trust = None if chosen.ca_file is None else _authorities(chosen.ca_file)
+            trust = None if chosen.ca_file is None else authorities(chosen.ca_file)
             endpoint = wrapClientTLS(ssl.optionsForClientTLS(chosen.host, trustRoot=trust), endpoint)
         factory = Factory.forProtocol(lambda: _Wire(self))
         found = await endpoint.connect(factory).asFuture(asyncio.get_running_loop())
@@ -219,8 +221,15 @@ class _Wire(Protocol):
         self._link.tick()
 
 
-def _authorities(path: str) -> Any:
-    certificates = Path(path).read_bytes().split(b"-----END CERTIFICATE-----")
-    pems = [each + b"-----END CERTIFICATE-----\n" for each in certificates if b"BEGIN CERTIFICATE" in each]
+def authorities(path: str) -> Any:
+    """Whom to trust, from a PEM file. Raises OSError naming it when there is no certificate in it."""
+    certificates = Path(path).read_bytes().split(END)
+    pems = [each + END + b"\n" for each in certificates if b"BEGIN CERTIFICATE" in each]
     trust: Any = ssl.trustRootFromCertificates
-    return trust([ssl.Certificate.loadPEM(pem) for pem in pems])
+    try:
+        made = [ssl.Certificate.loadPEM(pem) for pem in pems]
+    except Error:
+        made = []
+    if not made:
+        raise OSError(f"{path}: no certificates in it")
+    return trust(made)

@@ -21,7 +21,7 @@ from sms.providers.base import Accepted, Arrival, Caps, Health, LineState, Outco
 from sms.providers.smpp import longtext, report, sending, status
 from sms.providers.smpp.book import Book
 from sms.providers.smpp.events import Came
-from sms.providers.smpp.link import Link
+from sms.providers.smpp.link import Link, authorities
 from sms.providers.smpp.pdu import Data, Message
 from sms.providers.smpp.sending import BULK, Job, Queue, Sending, again, late
 from sms.providers.smpp.session import Mode, Pace
@@ -30,6 +30,7 @@ from sms.providers.smpp.status import Kind
 
 log = logging.getLogger("pasokh.sms.smpp")
 
+MOST_PASSWORD = 8  # octets, s 5.2.2
 SWEEP = 0.5  # seconds between looks at what waits
 
 
@@ -50,18 +51,19 @@ class Smpp(Plain):
         self._tasks: set[asyncio.Task[None]] = set()
         self._runs: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._paced: asyncio.TimerHandle | None = None
         self._ref = random.randrange(0x10000)
         self._sink: Sink | None = None
         self._book = Book(None, 0)
-        self._stopping = False
+        self._stopping = self._noted = False
         self._quiet = asyncio.Event()  # set when a part is answered or something has been kept
 
     # ------------------------------------------------------------ life
 
     async def start(self, sink: Sink) -> None:
-        """Read the password and begin to connect. Raises OSError naming the file."""
+        """Read the password and begin to connect. Raises OSError naming the file that is no good."""
         self._sink = sink
-        password = (await asyncio.to_thread(Path(self._settings.password_file).read_text)).strip()
+        password = await asyncio.to_thread(_password, self._settings)
         self._book = await asyncio.to_thread(Book, self._path(sink), sink.clock.now())
         modes = [Mode.TX, Mode.RX] if self._settings.bind == "tx+rx" else [Mode(self._settings.bind)]
         self._links = [Link(self._settings, mode, password, sink.reactor, self) for mode in modes]
@@ -79,8 +81,9 @@ class Smpp(Plain):
             each.refused(base.ProviderDown("stopping"))
         await self._settled(ends)
         await asyncio.gather(*(link.stop(max(0.0, ends - time.monotonic())) for link in self._links))
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._paced):
+            if timer is not None:
+                timer.cancel()
         for task in [*self._runs, *self._tasks]:
             task.cancel()
         await asyncio.gather(*self._runs, *self._tasks, return_exceptions=True)
@@ -131,11 +134,22 @@ class Smpp(Plain):
     def _over(self, one: Sending, outcome: Outcome | None, done: asyncio.Future[Outcome]) -> None:
         if outcome is None:
             ref, early = self._book.accepted(one.ids, one.text.to, self._clock())
+            self._note()
             outcome = Accepted(ref, len(one.pieces))
             for each in early:
                 self._spawn(self._told(each))
         if not done.done():
             done.set_result(outcome)
+
+    def _note(self) -> None:
+        """What came in one go is written in one go."""
+        if not self._noted:
+            self._noted = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._noted = False
+        self._book.flush()
 
     def _pump(self) -> None:
         """Fill the windows."""
@@ -200,8 +214,13 @@ class Smpp(Plain):
         self._pump()
 
     def _look_at(self, when: float) -> None:
-        if self._timer is not None and self._timer.when() > asyncio.get_running_loop().time() + when - time.monotonic():
-            asyncio.get_running_loop().call_later(max(0.001, when - time.monotonic()), self._pump)
+        """Look again when the pace lets the next one go; one timer at a time."""
+        if self._paced is None:
+            self._paced = asyncio.get_running_loop().call_later(max(0.001, when - time.monotonic()), self._again)
+
+    def _again(self) -> None:
+        self._paced = None
+        self._pump()
 
     # ------------------------------------------------------------ what a link tells
 
@@ -270,6 +289,7 @@ class Smpp(Plain):
             await self._text(came)
         elif receipt.id:
             told = self._book.received(receipt, self._clock())
+            self._note()
             if told is not None:
                 await self._told(told)
         else:
@@ -325,6 +345,16 @@ class Smpp(Plain):
     def _kept_one(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._quiet.set()
+
+
+def _password(settings: Settings) -> str:
+    """What lies in the two files is looked at before anything begins."""
+    if settings.tls and settings.ca_file is not None:
+        authorities(settings.ca_file)
+    password = Path(settings.password_file).read_text().strip()
+    if not password.isascii() or len(password) > MOST_PASSWORD:
+        raise OSError(f"{settings.password_file}: a password over SMPP has at most {MOST_PASSWORD} ASCII characters")
+    return password
 
 
 def _kind_of(line: str) -> tuple[int, int]:

@@ -6,7 +6,7 @@ A text is accepted when each part is, refused by the first part that is, in doub
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -21,7 +21,7 @@ TRIES = 3  # of a part that a status asks to try again
 PAUSE = 1.0  # seconds between them
 UNBOUND = 3.0  # seconds a text waits while nothing is bound
 QUEUED = 30.0  # seconds a text waits for its turn
-LANES = {Purpose.OTP: 0, Purpose.RECEIPT: 1, Purpose.STATE: 1, Purpose.ANSWER: 2}
+LANES: Mapping[str, int] = {Purpose.OTP: 0, Purpose.RECEIPT: 1, Purpose.STATE: 1, Purpose.ANSWER: 2}
 BULK = 3  # notices and surveys: at most half of the window
 
 
@@ -35,16 +35,13 @@ class Sending:
     done: Callable[[Sending, Outcome | None], None]  #: None: every part has its id
     ids: list[str] = field(default_factory=list)
     left: int = 0
+    lane: int = BULK  #: 0 goes first
     over: bool = False
 
     def __post_init__(self) -> None:
         self.ids = [""] * len(self.pieces)
         self.left = len(self.pieces)
-
-    @property
-    def lane(self) -> int:
-        """0 goes first."""
-        return LANES.get(Purpose(self.text.purpose), BULK) if self.text.purpose in set(Purpose) else BULK
+        self.lane = LANES.get(self.text.purpose, BULK)
 
     def accepted(self, index: int, id_: str) -> None:
         """A part has its id."""

@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from config.faults import Faults
 from core.channels import DeliveryState
 from core.errors import Busy
 from sms.providers import base
 from sms.providers.base import Accepted, Doubt, LineState, Rejected, Report
+from sms.providers.smpp.provider import Smpp
 from tests.sms.smpp.conftest import Build, text, until
 
 LONG = "لولهٔ اصلی خیابان نمونه امروز تعمیر شد و آب وصل است. از شکیبایی شما سپاسگزاریم. " * 3
@@ -67,6 +69,41 @@ async def test_a_wrong_password_pauses_the_line_and_is_not_asked_again_at_once(h
     await until(lambda: (LineState.PAUSED, "bind refused") in here.desk.states)
     await asyncio.sleep(0.2)
     assert len(here.centre.binds) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [("password", "nine octets", "at most 8"), ("password", "رمز", "ASCII"), ("ca.pem", "nothing", "no certificates"),
+     ("ca.pem", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----", "no certificates")],
+)  # fmt: skip
+async def test_a_file_that_is_no_good_stops_the_start_and_is_named(house: Build, name, text, why):
+    here = await house()
+    settings = here.settings(tls=True, ca_file=str(here.folder / "ca.pem")) if name == "ca.pem" else here.settings()
+    (here.folder / name).write_text(text)
+    with pytest.raises(OSError, match=f"{name}.*{why}"):
+        await Smpp("op", settings).start(here.desk)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [("port", 70_000, "out-of-range"), ("system_id", "x" * 16, "out-of-range"), ("bind", "both", "bad-value"),
+     ("window", 0, "out-of-range"), ("codes", {"69": "slow"}, "bad-value"), ("codes", {"0x45": "soon"}, "bad-value"),
+     ("tls", "yes", "bad-type"), ("hosts", "x", "unknown-key")],
+)  # fmt: skip
+async def test_a_wrong_field_is_named(house: Build, field, value, word):
+    here = await house()
+    with pytest.raises(Faults) as told:
+        here.settings(**{field: value})
+    assert word in str(told.value.faults[0]) + told.value.faults[0].word
+    assert field in str(told.value)
+
+
+async def test_a_rate_is_kept_however_many_wait(house: Build):
+    here = await house()
+    provider = await here.provider(rate=50)
+    began = asyncio.get_running_loop().time()
+    await provider.send([text(f"پیام {n}", key=n) for n in range(20)])
+    assert asyncio.get_running_loop().time() - began >= 17 / 50  # the first ones may be early
 
 
 async def test_the_bind_says_what_the_settings_say(house: Build):
