@@ -63,7 +63,7 @@ class Sms:
         self._outgoing = Outgoing(lines, self._ways, gear.say, self.clock, self._spending, self._held)
         words = {name: tables.vocabulary(gear.say, line.words) for name, line in lines.items()}
         exempt = bool(gear.extra.get("loopback_exempt"))
-        self._incoming = Incoming(lines, gear.say, words, self.clock, exempt)
+        self._incoming = Incoming(lines, gear.say, words, self.clock, exempt, str(gear.agency.get("url", "")))
         self._watch = Watch(lines, made, self._ways, self.clock, self._polled, self._reported)
         self._door: Door | None = None
         self._joining: Joining | None = None

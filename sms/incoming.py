@@ -97,8 +97,10 @@ class Incoming:
         words: Mapping[str, keywords.Vocabulary],
         clock: Clock,
         exempt: bool,
+        portal: str,
     ) -> None:
         self._lines, self._say, self._words, self._clock, self._exempt = lines, say, words, clock, exempt
+        self._portal = portal
         self._own = {phones.parse(line.number) or line.number for line in lines.values()}
         self._ours = {name: echo.skeletons(wording.sentences(say, line.lang)) for name, line in lines.items()}
 
@@ -260,7 +262,8 @@ class Incoming:
             await self._kept(door, said, wish)
         if wish in (Wish.STOP, Wish.START) and said.contact is not None:
             await door.opt("sms", said.name, said.contact, wish is Wish.STOP, "asked by text")
-        await self._tell(door, said, wording.ASIDE[wish], once=DAILY if wish in wording.SELDOM else ONCE)
+        facts = {"portal": self._portal} if wish is Wish.CONFIDENTIAL else {}
+        await self._tell(door, said, wording.ASIDE[wish], facts, once=DAILY if wish in wording.SELDOM else ONCE)
 
     async def _kept(self, door: Door, said: Said, why: str) -> None:
         await door.raw("sms", said.verdict.ref, said.arrival.text.encode(), why)

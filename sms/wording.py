@@ -36,7 +36,7 @@ OURS = (
 
 def sentences(say: Say, lang: str) -> list[str]:
     """Our automatic sentences with their {facts} in place."""
-    holes = {name: f"{{{name}}}" for name in ("code", "pin", "unit", "state", "due", "choices")}
+    holes = {name: f"{{{name}}}" for name in ("code", "pin", "unit", "state", "due", "choices", "portal")}
     return [say(f"sms.{key}", lang, **holes) for key in OURS]
 
 
