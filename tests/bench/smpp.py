@@ -26,11 +26,12 @@ from gateway import loop
 from gateway.__main__ import _under_loop
 from sms.providers.smpp import smsc
 from sms.providers.smpp.events import Came
-from sms.providers.smpp.pdu import Bind
+from sms.providers.smpp.pdu import Bind, Message
 from tests.bench.table import Figure
 
 COUNT, WINDOW, ROUNDS = 20_000, 50, 3
 DURABLE = 4_000
+COUNT_IN = 2_000
 WORDS = b"a text of forty octets or somewhat more."
 
 
@@ -115,7 +116,6 @@ def running() -> Iterator[Centre]:
 async def ours(port: int) -> float:
     """Our link and session at a window of 50, as smpp.twisted3's client does it; prints texts a second."""
     from sms.providers.smpp.link import Link
-    from sms.providers.smpp.pdu import Message
     from sms.providers.smpp.session import Mode
     from sms.providers.smpp.settings import Settings
 
@@ -268,7 +268,68 @@ def out() -> list[Figure]:
 
 def figures() -> list[Figure]:
     """The rows of the table."""
-    return [*sessions(), *out()]
+    return [*sessions(), *out(), *come()]
+
+
+class Flood(Counting):
+    """A centre that delivers `COUNT_IN` texts to who binds, each from another telephone, as fast as they are taken."""
+
+    def __init__(self, run: int) -> None:
+        super().__init__()
+        self._numbers = iter(range(run * COUNT_IN, (run + 1) * COUNT_IN))
+        self.taken, self.done = 0, asyncio.Event()
+
+    def bound(self, client: smsc.Client) -> None:
+        self.first = time.monotonic()
+        self._fill(client)
+
+    def _fill(self, client: smsc.Client) -> None:
+        while client.session.room > 0 and (n := next(self._numbers, None)) is not None:
+            words = f"آب خیابان {n} قطع است".encode("utf-16-be")
+            body = Message(source_ton=1, source=f"98937{n:07d}", dest="30001234", coding=8, text=words)
+            client.session.submit(body, time.monotonic())
+        client.flush()
+
+    def answered(self, client: smsc.Client, seq: int, told: int) -> None:
+        if told:
+            raise RuntimeError(f"answered {told}")
+        self.taken += 1
+        self.last = time.monotonic()
+        self._fill(client)
+        if self.taken == COUNT_IN:
+            self.done.set()
+
+
+async def inbound(folder: Path) -> float:
+    """Prints rows committed bare, then texts taken by deliver_sm, a second: the same tickets, one after the other."""
+    from tests.bench import sms as bench
+
+    reactor = loop.guest(asyncio.get_running_loop())
+    (folder / "password").write_text("secret")
+    flood = Flood(0)
+    port = reactor.listenTCP(0, smsc.factory(flood, window=WINDOW), interface="127.0.0.1")
+    provider = {
+        "kind": "smpp", "host": "127.0.0.1", "port": port.getHost().port, "system_id": "pasokh",
+        "password_file": str(folder / "password"),
+    }  # fmt: skip
+    async with bench.opened(folder, {"op": provider}, reactor) as home:
+        await flood.done.wait()
+        through = COUNT_IN / (flood.last - flood.first)
+        print(await bench.crowd(COUNT_IN, lambda k: bench.take(home, k, "bare")), end=" ", flush=True)
+    port.stopListening()
+    return through
+
+
+def come() -> list[Figure]:
+    """Texts in beside the bare rows."""
+    found = []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as name:
+            found.append(_told("in", "0", name))
+    ratio = statistics.median(through / bare for bare, through in found)
+    bare, through = (statistics.median(each) for each in zip(*found, strict=True))
+    note = f"{through:.0f} : {bare:.0f} a second, window {WINDOW}"
+    return [Figure("SMPP texts in: deliver_sm → ticket : bare commit of the rows", f"{ratio:.2f}", "≥ 0.5", note)]
 
 
 async def _print(work: Awaitable[float]) -> int:
@@ -278,7 +339,7 @@ async def _print(work: Awaitable[float]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["centre", "ours", "durable"])
+    parser.add_argument("what", choices=["centre", "ours", "durable", "in"])
     parser.add_argument("port", type=int, nargs="?", default=0)
     parser.add_argument("folder", type=Path, nargs="?")
     options = parser.parse_args()
@@ -286,6 +347,8 @@ def main() -> None:
         _under_loop(centre())
     elif options.what == "ours":
         _under_loop(_print(ours(options.port)))
+    elif options.what == "in":
+        _under_loop(_print(inbound(options.folder)))
     else:
         _under_loop(_print(durable(options.port, options.folder)))
 

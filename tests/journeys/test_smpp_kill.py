@@ -189,8 +189,8 @@ def _free() -> int:
 
 
 @pytest.mark.slow
-def test_two_kills_over_smpp_lose_nothing_and_doubts_are_shown(tmp_path: Path):
-    rounds(tmp_path, 2, 1)
+def test_three_kills_over_smpp_lose_nothing_and_doubts_are_shown(tmp_path: Path):
+    rounds(tmp_path, 3, 1)
     shutil.rmtree(tmp_path / "data")
 
 
