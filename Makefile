@@ -52,7 +52,7 @@ $(PEERS): tools/peers/smpp-twisted3.lock
 
 test: $(DEV) $(PEERS) assets ## everything, with its real peers (15 minutes at most on 2 cores)
 	@tools/debian-packages
-	PASOKH_MUST_PEERS=1 $(PY) -m pytest -q -n 2 --dist loadfile -m "not long"
+	PASOKH_MUST_PEERS=1 $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
 
 test-long: $(DEV) $(PEERS) assets ## the long rounds: kill -9, mutants, soaks
 	@tools/debian-packages

@@ -47,3 +47,14 @@ def postgres() -> Iterator[str]:
 
 
 assert sys.version_info >= (3, 11)
+
+
+LONGEST = ("tests/journeys/test_phone.py", "tests/journeys/")  # begun first, so that no worker is left with them
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((n for n, start in enumerate(LONGEST) if item.nodeid.startswith(start)), len(LONGEST))
