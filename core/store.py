@@ -81,18 +81,12 @@ class Store:
         self._fetching: asyncio.Task[None] | None = None
         self._writer = asyncio.create_task(self._write_batches())
 
-    async def take(self, item: Prepared) -> Receipt:
-        """Write `item` with the next batch; the receipt comes after commit.
-
-        Raises Busy when the queue is full, the disk is full or the store is away; NotFound, WrongState, Guarded
-        from a message to an existing ticket.
-        """
-        waiter: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self.put(item, waiter)
-        return await waiter
-
     def put(self, item: Prepared, waiter: asyncio.Future[Receipt]) -> None:
-        """As `take`, for whoever waits by itself. Raises Busy."""
+        """Write `item` with the next batch; `waiter` gets the receipt after commit.
+
+        Raises Busy when the queue is full. `waiter` gets Busy too when the disk is full or the store is away, and
+        NotFound, WrongState, Guarded from a message to an existing ticket.
+        """
         if self._closing or self.broken.is_set():
             raise Busy(5)
         if len(self._queue) >= QUEUE_ITEMS or (self._queue and self._bytes + item.size > QUEUE_BYTES):
