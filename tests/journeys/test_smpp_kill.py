@@ -31,6 +31,7 @@ LINES = """
 number = "30001234"
 providers = ["op"]
 rate = 10000
+daily_parts = 0
 poll_s = 0
 
 [sms.provider.op]
