@@ -149,6 +149,7 @@ def rounds(folder: Path, count: int, seed: int) -> None:
         until(lambda: len(centre.rows("smpp-taken")) >= len(centre.rows("inbox")), 120)
         until(lambda: not program.ask("SELECT id FROM outbox WHERE state = 'waiting'"), 120)
         until(lambda: len(program.ask("SELECT id FROM outbox WHERE state = 'sending'")) <= _stale(program), 30)
+        until(lambda: not program.ask("SELECT id FROM outbox WHERE state = 'accepted'"), 120)  # its receipt is in
         judge(program, centre, count)
         program.stop()
     finally:
