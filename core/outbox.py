@@ -220,15 +220,13 @@ def reported(
 ) -> Stage | None:
     """A peer's word about something sent, once; kept 72 h when its send is not recorded yet. Never goes backwards.
 
-    `also`: other spellings of `ref`; the first that was sent counts.
+    `also`: other spellings, tried where nothing was sent as `ref` itself.
     """
     why = _word(why)
-    spellings = (*map(clean, also), clean(ref))  # the ref itself last: it is kept when none is known
+    spellings = (clean(ref), *map(clean, also))
     _alone(s, channel, spellings)
-    for spelling in spellings:
-        ref, row = spelling, s.execute(_by_ref(channel, spelling)).mappings().first()
-        if row is not None:
-            break
+    found = ((one, s.execute(_by_ref(channel, one)).mappings().first()) for one in spellings)
+    ref, row = next((pair for pair in found if pair[1] is not None), (spellings[0], None))
     known = s.execute(
         sa.select(delivery.c.id).where(delivery.c.channel == channel, delivery.c.ref == ref, delivery.c.state == state)
     ).first()

@@ -23,6 +23,7 @@ async def run(options: argparse.Namespace) -> int:
     signals.install()
     parts = supervise.Parts()
     try:
+        _is_there(options.data)
         site = wiring.site(options.config)
         system = await wiring.start(site, options.data, options.database, parts)
     except wiring.CannotStart as fault:
@@ -33,6 +34,12 @@ async def run(options: argparse.Namespace) -> int:
     print(f"pasokh serves on {site.settings.web.bind}:{system.web_port}", flush=True)
     await supervise.stop_on(signals, parts, site.settings.drain_seconds, system.store.broken)
     return BROKEN if system.store.broken.is_set() else 0
+
+
+def _is_there(folder: Path) -> None:
+    """A folder mistyped is not made: everything would seem to be lost."""
+    if not folder.is_dir():
+        raise wiring.CannotStart(f"--data {folder} is no folder: make it first, for the user that runs this program")
 
 
 def check(folder: Path | None) -> list[Fault]:

@@ -274,7 +274,8 @@ class Sink:
         await self._channel.reported(self._provider, report)
 
     def line_state(self, line: str, state: LineState, why: str = "") -> None:
-        log.warning("a provider tells of its line", extra={"provider": self._provider, "state": state.value})
+        level = logging.INFO if state is LineState.UP else logging.WARNING
+        log.log(level, "a provider tells of its line", extra={"provider": self._provider, "state": state.value})
         self._channel.told_of_line(self._provider, line, state, why)
 
 

@@ -17,7 +17,7 @@ async def tell(door: Door, provider: str, report: Report) -> None:
     """Hand a report on under the ref the whole text was sent as. On disk when it returns. Raises Busy."""
     if report.state is None:
         return
-    for ref in (*report.also, report.ref):
+    for ref in (report.ref, *report.also):
         whole = (await door.drawer.get(f"sms:of:{provider}:{ref}")).get("whole")
         if whole is not None:
             await _of_part(door, provider, ref, whole.decode(), report.state, report.why)

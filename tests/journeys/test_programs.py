@@ -97,9 +97,17 @@ def test_serve_refuses_exemptions_where_strangers_can_reach_it(tmp_path: Path):
             'bind = "127.0.0.1"', 'bind = "0.0.0.0"'
         )
     )
+    (tmp_path / "data").mkdir()
     refused = pasokh("serve", "--config", str(tmp_path), "--data", str(tmp_path / "data"))
     assert refused.returncode == 2
     assert "loopback_exempt" in refused.stderr
+
+
+def test_serve_says_that_a_folder_is_missing(tmp_path: Path):
+    refused = pasokh("serve", "--data", str(tmp_path / "mistyped"))
+    assert refused.returncode == 2
+    assert "mistyped is no folder" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def children(pid: int) -> list[int]:
