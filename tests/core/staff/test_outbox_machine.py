@@ -29,7 +29,8 @@ class Outside(RuleBasedStateMachine):
         self.s = self.engine.connect()
         positions = itertools.count(1)
         self.s.info.update(
-            ids=ids.Maker(), clock=self.clock, chain_key=b"", pos=0, position=lambda s: next(positions), alone=lambda s, what: None
+            ids=ids.Maker(), clock=self.clock, chain_key=b"", pos=0,
+            position=lambda s: next(positions), alone=lambda s, what: None
         )  # fmt: skip
         schema.metadata.create_all(self.s)
         for key in ("ids", "outbox_ids", "epoch"):
