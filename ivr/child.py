@@ -22,6 +22,7 @@ from typing import Annotated
 from config.faults import Fault
 from config.positions import Where
 from config.shape import Range
+from core import children
 
 log = logging.getLogger(__name__)
 PR_SET_PDEATHSIG = 1
@@ -91,10 +92,8 @@ class Child:
     async def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        process.kill()
-        await process.wait()
+        if process is not None and process.returncode is None:
+            await children.end(process)
 
     async def _ask(self, do: str, lang: str, data: bytes) -> bytes:
         process = await self._running()

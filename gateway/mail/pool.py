@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import os
@@ -15,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from core import children
 from core.errors import Busy
 from gateway.mail import mime
 from gateway.mail.mime import Mail
@@ -137,11 +137,7 @@ class Pool:
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         self._all.discard(process)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        if process.stdin is not None:
-            process.stdin.close()
-        await process.wait()
+        await children.end(process)
 
 
 async def _dying(process: asyncio.subprocess.Process) -> bool:

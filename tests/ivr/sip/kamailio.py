@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -110,7 +111,8 @@ class Kamailio:
                         return
 
     def stop(self) -> None:
-        os.killpg(self._process.pid, signal.SIGTERM)
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait(10)
 
 
@@ -141,6 +143,10 @@ def running(folder: Path, lines: Sequence[str] = (), algorithm: str = "MD5") -> 
 
 
 def _free() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])
+    """Free by UDP and by TCP; none that the system gives connections or the tests give voice."""
+    for port in random.sample(range(10000, 20000), 200):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                stack.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
