@@ -79,6 +79,7 @@ async def until(what, seconds: float = 15.0):
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_a_call_over_sip_leaves_a_complaint_with_its_voice(opened, reactor, tmp_path):
     made, files, door = opened
     loud = (12000 * np.sin(np.arange(20_000) * 0.8)).astype(np.int16)
@@ -137,6 +138,7 @@ def keyed(leg: MadeUpLeg, sentence: str) -> str:
     return "".join(str(readout._FA.index(word)) for word in re.split(r"[،؛.\s]+", words) if word)
 
 
+@pytest.mark.slow
 async def test_pyvoip_which_has_no_keys_leaves_its_voice_in_a_mailbox(opened, reactor, tmp_path):
     made, files, door = opened
     mailbox = lines(numbers={"*": "mailbox"})

@@ -428,6 +428,7 @@ async def test_all_connections_have_a_cap_and_listed_peers_none(open_line):
     assert [(await (await listed()).line())[:3] for _ in range(3)] == ["220"] * 3
 
 
+@pytest.mark.slow
 async def test_a_pipelined_flood_behind_the_dot_waits_unread(open_line, post):
     listener, connect = open_line()
     post.gate.clear()

@@ -104,6 +104,7 @@ async def test_a_call_on_real_sockets_hears_a_prompt_presses_a_key_and_is_record
     assert events[-1].received == 51
 
 
+@pytest.mark.slow
 async def test_two_calls_talk_keys_to_each_other_over_the_wire(plane):
     plane, events = plane
     one, two = plane.ports.take(1), plane.ports.take(2)

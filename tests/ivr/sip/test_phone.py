@@ -66,6 +66,7 @@ async def office(reactor, folder, ends="#", said=1.0, **settings):
         await asyncio.wait_for(asyncio.gather(*tasks), 5)
 
 
+@pytest.mark.slow
 async def test_the_phone_presses_speaks_and_hears(reactor, tmp_path):
     (tmp_path / "say.wav").write_bytes(g711.write_wav(tone(1000, 1.5)))
     told = []
@@ -138,6 +139,7 @@ async def test_a_wrong_address_is_a_clear_error(reactor, uri):
         await phone.call(uri, reactor=reactor, tell=lambda words: None)
 
 
+@pytest.mark.slow
 async def test_the_command_hangs_up_and_keeps_what_it_heard_when_told_to_end(reactor, tmp_path):
     async with office(reactor, tmp_path) as (line, events):
         child = await asyncio.create_subprocess_exec(

@@ -180,6 +180,7 @@ async def test_a_recipient_is_written_as_the_operator_wants_it(house: Build, num
     assert here.centre.parts.rows[0]["to"] == number_format + "9120000001"
 
 
+@pytest.mark.slow
 async def test_throttling_slows_down_and_the_text_goes_after_all(house: Build, soon):
     here = await house()
     here.fault("submit_sm", "0x58", "0x14")
@@ -248,6 +249,7 @@ async def test_a_connection_that_ends_in_mid_window_leaves_what_is_in_it_in_doub
         assert isinstance(each, Doubt) or f"پیام {n}" in sent
 
 
+@pytest.mark.slow
 async def test_an_answer_that_never_comes_is_a_doubt_and_the_connection_lives(house: Build):
     here = await house()
     provider = await here.provider(answer_s=1)
