@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -71,9 +71,8 @@ class Desk:
     """`core.channels.Door` over the store."""
 
     def __init__(
-        self, store: Store, config: Config, keyring: cipher.Keyring, files: Files, clock: Clock, throttle: Throttle,
-        wake: Callable[[], None] | None = None,
-    ) -> None:  # fmt: skip
+        self, store: Store, config: Config, keyring: cipher.Keyring, files: Files, clock: Clock, throttle: Throttle
+    ) -> None:
         self.drawer = StoredDrawer(store)
         self._came: list[tuple[Inbound, asyncio.Future[Receipt]]] = []
         self._store = store
@@ -81,7 +80,6 @@ class Desk:
         self._files = files
         self._clock = clock
         self._throttle = throttle
-        self._wake = wake
         self._guessed: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._judging = hearing.Judging(store, throttle.rules, keyring, clock)
         self._preparer = Preparer(Book(config), keyring, store.ids, store.chain_key)
@@ -190,17 +188,11 @@ class Desk:
 
     async def tell(self, note: Note) -> bool:
         """Queue an automatic sentence; False when (channel, ref) was told before, or over `note.once`."""
-        told = await self._store.write(_tell, note, self._ring, self._throttle.rules, self._clock.now())
-        if told and self._wake is not None:
-            self._wake()
-        return told
+        return await self._store.write(_tell, note, self._ring, self._throttle.rules, self._clock.now())
 
     async def returned(self, back: Returned) -> int | None:
         """Note a report on what was sent; None when no such row is known."""
-        noted = await self._store.write(returned, back, self._clock.now())
-        if noted is not None and self._wake is not None:
-            self._wake()
-        return noted
+        return await self._store.write(returned, back, self._clock.now())
 
     async def transcribed(self, message: int, key: str, words: str, by: str) -> None:
         """A machine wrote down a voice message; shown as such. Raises NotFound, Busy."""

@@ -100,7 +100,7 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     office.bind(opened, office.Office(config, ring, clock, throttle))
     await seed.seed(opened, config)
     files = kept_files.Files(folder / "files", ring, opened)
-    door = intake.Desk(opened, config, ring, files, clock, throttle, opened.doorbell.ring)
+    door = intake.Desk(opened, config, ring, files, clock, throttle)
     channels = _channels(config, folder, files.read, clock, opened)
     worker = Worker(opened, channels, ring, clock)
     await worker.start()
@@ -254,7 +254,6 @@ async def _web(
         files=files,
         keyring=ring,
         throttle=throttle,
-        wake=opened.doorbell.ring,
         channels=channels,
         hooks={name: each for name, each in channels.items() if isinstance(each, Hooked)},
         measures={name: each for name, each in channels.items() if isinstance(each, Measuring)},

@@ -11,7 +11,6 @@ import hmac
 import ipaddress
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from core.channels import (
@@ -64,7 +63,7 @@ class Sms:
         words = {name: tables.vocabulary(gear.say, line.words) for name, line in lines.items()}
         exempt = bool(gear.extra.get("loopback_exempt"))
         self._incoming = Incoming(lines, gear.say, words, self.clock, exempt, str(gear.agency.get("url", "")))
-        self._watch = Watch(lines, made, self._ways, self.clock, self._polled, self._reported)
+        self._watch = Watch(lines, made, self._ways, self.clock, self._polled, self.reported)
         self._door: Door | None = None
         self._joining: Joining | None = None
 
@@ -146,7 +145,7 @@ class Sms:
 
     async def _one(self, line: str, provider: str, item: Arrival | Report) -> None:
         if isinstance(item, Report):
-            await self._reported(provider, item)
+            await self.reported(provider, item)
         else:
             await self._incoming.arrived(self._desk(), provider, line, item)
 
@@ -156,9 +155,6 @@ class Sms:
     async def _joined(self, whole: Whole) -> str:
         line = self._line_of(whole.provider, whole.arrival.to)
         return await self._incoming.joined(self._desk(), line, whole)
-
-    async def _reported(self, provider: str, report: Report) -> None:
-        await reports.tell(self._desk(), provider, report)
 
     async def heard(self, provider: str, item: Arrival | Part) -> None:
         """A provider's own news of a text: on disk when it returns. Raises Busy."""
@@ -174,16 +170,9 @@ class Sms:
         else:
             await self._incoming.arrived(self._desk(), provider, line, item)
 
-    async def _odd_part(self, provider: str, line: str, part: Part) -> None:
-        """A part whose numbers cannot be: kept raw, a ticket for the desk."""
-        ref = part.id or hashlib.sha256(part.data + f"{part.sender} {part.ref}".encode()).hexdigest()[:32]
-        odd = ("part numbers that cannot be",)
-        message = Inbound("sms", f"{provider}:{line}:{ref}", line=line, raw=part.data, unreadable=True, quiet=True)
-        await self._desk().take(replace(message, defects=odd))
-
     async def reported(self, provider: str, report: Report) -> None:
         """A provider's own news of something sent: on disk when it returns. Raises Busy."""
-        await self._reported(provider, report)
+        await reports.tell(self._desk(), provider, report)
 
     def _line_of(self, provider: str, number: str) -> str:
         """The line a text came to, else the first that `provider` serves."""

@@ -245,7 +245,6 @@ async def write_message(call: Call, body: MessageIn) -> Written:
         raise Refused(422, errors={"Idempotency-Key": "long"})
     channel = None if body.channel is UNSET else body.channel
     message = await replies.reply(store, who, ticket, body.version, body.text, channel=channel, ref=key, then=body.then)
-    call.visit.parts.wake()
     return Written(str(ticket), str(message))
 
 

@@ -21,7 +21,6 @@ class Parts:
     files: Any  #: core.files.Files
     keyring: Any  #: core.cipher.Keyring
     throttle: Any  #: core.throttle.Throttle
-    wake: Any  #: callable: something is due in the outbox
     channels: Mapping[str, Channel] = field(default_factory=dict)
     hooks: Mapping[str, Hooked] = field(default_factory=dict)
     measures: Mapping[str, Measuring] = field(default_factory=dict)

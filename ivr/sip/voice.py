@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from ivr import leg as words
@@ -14,7 +15,7 @@ from ivr.sip.wire import MediaPlane
 OUR_KEYS = frozenset("0123456789*#ABCD")
 
 
-class Voice:
+class Voice(ABC):
     """What legs of every kind do alike; how a call begins and ends is theirs."""
 
     def __init__(self, plane: MediaPlane, row: int) -> None:
@@ -99,9 +100,9 @@ class Voice:
 
     # ---- for the line
 
+    @abstractmethod
     def hang_up(self, why: str = "us") -> None:
         """End it from our side."""
-        raise NotImplementedError
 
     def on_event(self, event: media.Event) -> None:
         """News of the plane about our row."""

@@ -110,7 +110,6 @@ class Site:
     store: Store
     clock: HandClock
     parts: Parts
-    rung: list[int]
 
     def browser(self, site: str | None = "same-origin") -> Browser:
         return Browser(self.client, site)
@@ -133,14 +132,13 @@ async def site(settings: Config, tmp_path: Path) -> AsyncIterator[Site]:
         await people.set_password(opened, login, PASSWORD)
     files = Files(tmp_path / "files", ring, opened)
     door = Desk(opened, settings, ring, files, clock, throttle)
-    rung: list[int] = []
     parts = Parts(
         store=opened, door=door, config=settings, say=settings.texts, clock=clock, files=files, keyring=ring,
-        throttle=throttle, wake=lambda: rung.append(1), health=lambda: {"store": "up"},
+        throttle=throttle, health=lambda: {"store": "up"},
     )  # fmt: skip
     client = TestClient(TestServer(web_app.make(parts)), cookie_jar=CookieJar(unsafe=True))
     await client.start_server()
-    yield Site(client, opened, clock, parts, rung)
+    yield Site(client, opened, clock, parts)
     await client.close()
     files.close()
     await opened.close()

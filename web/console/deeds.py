@@ -96,7 +96,6 @@ async def do(visit: Visit) -> web.StreamResponse:
         return await ticket.again(visit, number, 409, name, {"form": no.word})
     except WrongInput as wrong:
         return await ticket.again(visit, number, 422, name, {wrong.field: wrong.word})
-    visit.parts.wake()
     raise web.HTTPSeeOther(f"/console/t/{number}")
 
 

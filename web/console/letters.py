@@ -93,7 +93,6 @@ async def _do(visit: Visit, view: str, deed: Any) -> web.StreamResponse:
         ticket = await deed(visit, _number(visit))
     except (Guarded, NotAllowed, Busy) as no:
         return await _page(visit, view, 503 if isinstance(no, Busy) else 409, no.word)
-    visit.parts.wake()
     raise web.HTTPSeeOther(f"/console/t/{ticket}")
 
 

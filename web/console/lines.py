@@ -30,7 +30,6 @@ async def pause(visit: Visit) -> web.StreamResponse:
 async def resume(visit: Visit) -> web.StreamResponse:
     """Send again."""
     await _deed(visit).resume(visit.request.match_info["line"])
-    visit.parts.wake()
     raise web.HTTPSeeOther("/console/lines")
 
 

@@ -52,7 +52,6 @@ async def mended(visit: Visit) -> web.StreamResponse:
     if isinstance(read, Bad):
         return _page(visit, 422, read.errors)
     told = await telephone(visit).mended({visit.site.agency.languages[0]: read.text})
-    visit.parts.wake()
     raise web.HTTPSeeOther(f"/console/phone/notice?told={told}")
 
 

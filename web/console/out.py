@@ -16,7 +16,6 @@ async def show(visit: Visit) -> web.StreamResponse:
 async def resend(visit: Visit) -> web.StreamResponse:
     """Put a row back into the outbox."""
     await out.resend(visit.parts.store, visit.actor, int(visit.request.match_info["row"]))
-    visit.parts.wake()
     raise web.HTTPSeeOther("/console/out")
 
 

@@ -57,7 +57,6 @@ async def reply(visit: Visit) -> web.StreamResponse:
         return await again(visit, number(visit), 409, "reply", {"form": no.word})
     except WrongInput as wrong:
         return await again(visit, number(visit), 422, "reply", {wrong.field: wrong.word})
-    visit.parts.wake()
     raise web.HTTPSeeOther(f"/console/t/{number(visit)}#end")
 
 
