@@ -216,10 +216,10 @@ class Session:
         del self._in[: keep + 3 if end >= 0 else keep]
         bare = _bare(piece) if self.dialect == "smtp" else None
         self._piece(piece[: bare.start()] if bare else piece)
-        if bare:
+        if self._size > self.limits.size + self.limits.patience:  # whoever sends so much has not read what EHLO said
+            self._end(TOO_BIG)  # also before a bare newline further on: what came first counts, however it was split
+        elif bare:
             self._end(BARE_NEWLINE)
-        elif self._size > self.limits.size + self.limits.patience:  # whoever sends so much has not read what EHLO said
-            self._end(TOO_BIG)
         elif end >= 0:
             self._ended()
         return end >= 0

@@ -288,6 +288,14 @@ def test_whatever_comes_any_split_gives_the_same_events(words, dialect, dice):
     assert play(session(**given), pieces) == play(session(**given), [data])
 
 
+def test_too_much_and_then_a_bare_newline_is_too_much_however_it_is_split():
+    limits = Limits(size=3000, patience=3000)
+    data = BEGIN + b"y" * 7000 + b"\n"
+    whole = play(session(limits=limits), [data])
+    assert whole == play(session(limits=limits), [data[:-1], data[-1:]])
+    assert [event.data[:9] for event in whole if isinstance(event, Say)][-1] == b"552 5.3.4"
+
+
 def test_time_out_and_stop_say_goodbye():
     s = session()
     assert said(s.time_out()) == ["421 4.4.2"]
