@@ -4,7 +4,7 @@ PY := .venv/bin/python
 SETUP := .venv/.setup
 DEV := .venv/.dev
 ASSETS := web/static/built/manifest.json
-PEERS := .peers/smpp-twisted3/.made
+PEERS := .peers/smpp-twisted3/.made .peers/flufl-bounce/.made
 
 .DEFAULT_GOAL := help
 .PHONY: help setup assets demo check test test-long lint bench docs clean
@@ -45,9 +45,16 @@ lint: $(DEV) ## import directions, style, types
 check: $(DEV) assets ## the fast subset, on SQLite, for every minute of work (2 minutes at most)
 	$(PY) -m pytest -q -n 2 --dist loadfile -m "not peer and not long and not slow" -k "not postgresql" --ignore=tests/journeys
 
-$(PEERS): tools/peers/smpp-twisted3.lock
+.peers/smpp-twisted3/.made: tools/peers/smpp-twisted3.lock
 	python3 -m venv .peers/smpp-twisted3
 	.peers/smpp-twisted3/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.peers/flufl-bounce/.made: tools/peers/flufl-bounce.lock tools/peers/hatchling.lock
+	python3 -m venv .peers/flufl-bounce
+	.peers/flufl-bounce/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tools/peers/hatchling.lock
+	.peers/flufl-bounce/bin/python -m pip download --quiet --disable-pip-version-check --require-hashes --no-deps --no-build-isolation --no-binary flufl.bounce --dest .peers/flufl-bounce -r $<
+	tar -xzf .peers/flufl-bounce/flufl_bounce-*.tar.gz -C .peers/flufl-bounce
 	@touch $@
 
 test: $(DEV) $(PEERS) assets ## everything, with its real peers (15 minutes at most on 2 cores)

@@ -9,6 +9,7 @@ import logging
 import re
 from dataclasses import dataclass
 from email.message import Message
+from email.parser import HeaderParser
 from enum import StrEnum
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it tells the log of each detector it tries
@@ -21,6 +22,8 @@ ID = re.compile(r"<[a-z2-7]{13}\.[a-z2-7]{17}@[^<>\s]{1,255}>", re.IGNORECASE)
 FAILED = re.compile(r"(?i)deliver\w* (has )?failed|undeliver|not be delivered|returned mail|عدم تحویل|تحویل نشد")
 DAEMON = re.compile(r"(?i)\b(mailer-daemon|postmaster)@")
 ADDRESS = re.compile(r"[^\s<>\"(),:;@\\]+@[^\s<>\"(),:;@\\]+")
+FAILING = ("fail", "error")  # some write "failure", and OpenSMTPD "error", where RFC 3464 s 2.3.3 has "failed"
+REFUSED = re.compile(r"automatic-action\b.*;\s*deleted", re.IGNORECASE)  # RFC 8098 s 3.2.6: by a rule, unseen
 FULL = ("2", "2")  # X.2.2: the mailbox is full, RFC 3463 s 3.3
 
 
@@ -89,10 +92,15 @@ def _of_block(block: Message) -> Bounce | None:
     diagnostic = _word(block, "Diagnostic-Code")
     told = STATUS.search(diagnostic) if status is None or status[0].endswith(".0.0") else None
     number = told or status
-    recipient = _word(block, "Final-Recipient") or _word(block, "Original-Recipient")
-    address = ADDRESS.search(recipient.rpartition(";")[2])
     said = _said(action, number.groups() if number else ())
-    return Bounce(said, address[0].lower() if address else "", number[0] if number else "", diagnostic)
+    return Bounce(said, _recipient(block), number[0] if number else "", diagnostic)
+
+
+def _recipient(block: Message) -> str:
+    """The address as we wrote it where the report says so: the final one may be another by then (RFC 3464 s 2.3.1)."""
+    said = (_word(block, name).rpartition(";")[2] for name in ("Original-Recipient", "Final-Recipient"))
+    found = (ADDRESS.search(one) for one in said)
+    return next((address[0].lower() for address in found if address), "")
 
 
 def _said(action: str, status: tuple[str, ...]) -> Said:
@@ -100,7 +108,7 @@ def _said(action: str, status: tuple[str, ...]) -> Said:
         return Said.DELAYED
     if action in ("delivered", "relayed", "expanded"):
         return Said.DELIVERED
-    if action != "failed":
+    if not action.startswith(FAILING):
         return Said.NOTED
     soft = bool(status) and (status[0] == "4" or status[1:] == FULL)
     return Said.SOFT if soft else Said.HARD
@@ -110,8 +118,17 @@ def _receipt(parts: list[Message]) -> Bounce | None:
     """A disposition notification: somebody's program says what became of the letter there."""
     for part in parts:
         if part.get_content_type() in ("message/disposition-notification", "message/global-disposition-notification"):
-            return Bounce(Said.DELIVERED, why="disposition-notification")
+            block = _fields(part)
+            said = Said.SOFT if REFUSED.search(_word(block, "Disposition")) else Said.DELIVERED
+            return Bounce(said, _recipient(block), why="disposition-notification")
     return None
+
+
+def _fields(part: Message) -> Message:
+    """The fields of a notification, which the parser takes for a text."""
+    inside = part.get_payload()
+    found = [one for one in inside if isinstance(one, Message)] if isinstance(inside, list) else []
+    return found[0] if found else HeaderParser().parsestr(_payload(part))
 
 
 def _complaint(parts: list[Message]) -> Bounce | None:

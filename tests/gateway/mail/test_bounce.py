@@ -30,6 +30,17 @@ def dsn(action: str = "failed", status: str = "5.1.1", more: str = "", ids: str 
     ).encode()
 
 
+def mdn(disposition: str) -> bytes:
+    """A notification as Dovecot writes it of what a rule refuses, or a person's program of what was read."""
+    return (
+        "From: Mail Delivery Subsystem <admin@mailbox.example>\r\nTo: b@example.ir\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=disposition-notification; boundary="r"\r\n\r\n'
+        "--r\r\nContent-Type: text/plain\r\n\r\nYour message was rejected\r\n"
+        f"--r\r\nContent-Type: message/disposition-notification\r\n\r\nFinal-Recipient: rfc822; {SARA}\r\n"
+        f"Original-Message-ID: <x@y>\r\nDisposition: {disposition}\r\n\r\n--r--\r\n"
+    ).encode()
+
+
 QMAIL = (
     "From: MAILER-DAEMON@mx.example.ir\r\nTo: b@example.ir\r\nSubject: failure notice\r\n\r\n"
     "Hi. This is the qmail-send program at mx.example.ir.\r\n"
@@ -50,6 +61,15 @@ QMAIL = (
         (dsn("relayed", "2.0.0"), Said.DELIVERED, "2.0.0"),
         (dsn(status="5.0.0", more="Diagnostic-Code: smtp; 550 5.7.1 blocked\r\n"), Said.HARD, "5.7.1"),
         (QMAIL, Said.HARD, "5.1.1"),
+        (dsn("failure", "553 too big"), Said.HARD, ""),
+        (dsn("error", "5.0.0"), Said.HARD, "5.0.0"),
+        (
+            dsn().replace(SARA.encode(), b"box7@inside.example\r\nOriginal-Recipient: rfc822;" + SARA.encode()),
+            Said.HARD,
+            "5.1.1",
+        ),
+        (mdn("automatic-action/MDN-sent-automatically; deleted"), Said.SOFT, ""),
+        (mdn("manual-action/MDN-sent-manually; displayed"), Said.DELIVERED, ""),
     ],
 )
 def test_what_a_report_says(raw_, said, status):
