@@ -28,7 +28,7 @@ def objection(message: Inbound, words: Sequence[str]) -> Inbound | None:
 
     `words` are first lines that object, in every language. Whether the sender may, core decides.
     """
-    first = next((line for line in message.text.split("\n") if line.strip()), "")
+    first = next((line for line in message.text.split("\n") if line.strip() and not line.startswith(">")), "")
     said = plain(first).lower().strip(" .!،:؛-")
     by_token = any(hint.kind is HintKind.TICKET for hint in message.hints)
     named = codes_in(message.subject or "")

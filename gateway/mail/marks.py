@@ -23,6 +23,7 @@ class Marks:
     signature: re.Pattern[str]  #: lines that a program or a telephone adds of itself
     fields: frozenset[str]  #: labels of quoted header lines, plain
     subjects: tuple[str, ...]  #: of automatic mail, plain
+    alone: re.Pattern[str]  #: an attribution without its verb, which holds as a paragraph of its own only
     forwards: tuple[str, ...] = ()  #: beginnings of the subject of what is handed on, plain
 
 
@@ -48,7 +49,8 @@ def read(path: Path = SHIPPED) -> Marks:
 
     return Marks(
         patterns("attribution"), patterns("original"), patterns("forwarded"), patterns("signature"),
-        frozenset(words("fields")), tuple(words("subjects")), tuple(words("forwards")),
+        frozenset(words("fields")), tuple(words("subjects")), patterns("alone"),
+        tuple(words("forwards")),
     )  # fmt: skip
 
 

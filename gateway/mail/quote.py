@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from gateway.mail.marks import Marks, plain
 
 SIGNATURE = 12  # lines below `-- ` that may be a signature; more is a letter
+BY_HAND = 12  # lines at the top that may have been quoted of choice; more is a letter quoted by a program
+CODE = re.compile(r"\d(?:[ -]?\d){10}")
 SEPARATOR = re.compile(r"(--|—|__)$")
 RULE = re.compile(r"(([-=_*#~])\2+|ᐧ)$")
 LABEL = re.compile(r"^[*_]*([^:*]{1,20}?)[*_]*\s*:")
@@ -54,6 +56,7 @@ def split(text: str, html_quoted: str, marks: Marks, ours: tuple[str, ...] = (),
 def _cut(bare: list[str], marks: Marks, ours: tuple[str, ...]) -> tuple[int, str]:
     """Where all that follows is quoted; len(bare) when nothing is."""
     own = tuple(plain(line) for line in ours if line)
+    answered: list[bool] | None = None
     for at, line in enumerate(bare):
         if not line:
             continue
@@ -67,8 +70,12 @@ def _cut(bare: list[str], marks: Marks, ours: tuple[str, ...]) -> tuple[int, str
             return at, "original"
         if _labels(bare, at, marks) >= 3:
             return at, "fields"
-        if _attribution(bare, at, marks) and not _answered_below(bare, at):
+        if _alone(bare, at, marks):
             return at, "attribution"
+        if _attribution(bare, at, marks):
+            answered = answered or _answered(bare, marks)
+            if not answered[at]:
+                return at, "attribution"
     return len(bare), ""
 
 
@@ -93,7 +100,11 @@ def _labels(bare: list[str], at: int, marks: Marks) -> int:
 
 
 def _attribution(bare: list[str], at: int, marks: Marks) -> int:
-    """How many lines, at most three, «در … نوشت:» takes from here on; 0 when it is none."""
+    """How many lines «در … نوشت:» takes from here on, at most three, or more when its address lies in pieces; 0 when it
+    is none."""
+    pieces = _in_pieces(bare, at)
+    if pieces:
+        return pieces if marks.attribution.match(" ".join(filter(None, bare[at : at + pieces]))) else 0
     if not any(line.endswith(":") for line in bare[at : at + 3]) and not _quote_follows(bare, at):
         return 0
     joined = ""
@@ -106,19 +117,49 @@ def _attribution(bare: list[str], at: int, marks: Marks) -> int:
     return 0
 
 
+def _in_pieces(bare: list[str], at: int) -> int:
+    """How many lines it is to the `> wrote:` of an address of which each bracket begins a line; 0 when none is."""
+    if "<" not in bare[at + 1 : at + 3]:
+        return 0
+    near = bare[at + 1 : at + 6]
+    return next((n for n, line in enumerate(near, 2) if line.startswith(">") and line.endswith(":")), 0)
+
+
+def _alone(bare: list[str], at: int, marks: Marks) -> bool:
+    """Is it a line between empty ones that says when and who, and no more?"""
+    around = bare[max(0, at - 1) : at] + bare[at + 1 : at + 2]
+    return not any(around) and len(around) == 2 and marks.alone.match(bare[at]) is not None
+
+
 def _quote_follows(bare: list[str], at: int) -> bool:
     return any(line.startswith(">") for line in bare[at + 1 : at + 5])
 
 
-def _answered_below(bare: list[str], at: int) -> bool:
-    """Are there unmarked lines below `>` lines? Then only the marked ones are folded."""
-    seen = False
-    for line in bare[at + 1 :]:
-        if line.startswith(">"):
-            seen = True
-        elif seen and line and line not in ("--", "-- "):
-            return True
-    return False
+def _answered(bare: list[str], marks: Marks) -> list[bool]:
+    """For each line: are there unmarked lines below `>` lines that come after it? Then only the marked are folded."""
+    said = _attributions(bare, marks)
+    found = [False] * len(bare)
+    below = answered = False
+    for at in range(len(bare) - 1, -1, -1):
+        found[at] = answered
+        if said[at] or not bare[at] or bare[at] == "--":
+            continue
+        if bare[at].startswith(">"):
+            answered = answered or below
+        else:
+            below = True
+    return found
+
+
+def _attributions(bare: list[str], marks: Marks) -> list[bool]:
+    """Which lines only say who wrote what follows."""
+    found = [False] * len(bare)
+    at = 0
+    while at < len(bare):
+        told = 0 if bare[at].startswith(">") else _attribution(bare, at, marks)
+        found[at : at + told] = [True] * told
+        at += told or 1
+    return found
 
 
 def _attribution_above(bare: list[str], at: int, marks: Marks) -> int:
@@ -142,9 +183,8 @@ def _without_signature(kept: list[str], marks: Marks) -> tuple[list[str], list[s
 
 
 def _without_marked(lines: list[str], bare: list[str], marks: Marks) -> tuple[list[str], list[str]]:
-    kept: list[str] = []
-    folded: list[str] = []
-    at = 0
+    at = _by_hand(bare, marks)
+    kept, folded = lines[:at], list[str]()
     while at < len(lines):
         told = 1 if bare[at].startswith(">") else _attribution(bare, at, marks)
         if told and (bare[at].startswith(">") or _quote_follows(bare, at + told - 1)):
@@ -154,3 +194,18 @@ def _without_marked(lines: list[str], bare: list[str], marks: Marks) -> tuple[li
             kept.append(lines[at])
         at += told
     return kept, folded
+
+
+def _by_hand(bare: list[str], marks: Marks) -> int:
+    """How many lines at the top somebody quoted of choice: few, with no word of a program, an empty line, the answer.
+
+    They stay: «خیر» alone says nothing without its question. But not where they hold what may be a tracking code:
+    then they are words of ours, and the code must not pass for the writer's.
+    """
+    end = next((at for at, line in enumerate(bare) if not line.startswith(">")), len(bare))
+    inside = [line.lstrip("> ") for line in bare[:end]]
+    below = bare[end:]
+    if not 0 < end <= BY_HAND or not any(below) or below[0] or any(line.startswith(">") for line in below):
+        return 0
+    by_program = any(_attribution(inside, at, marks) or _labels(inside, at, marks) >= 3 for at in range(end))
+    return 0 if by_program or CODE.search("\n".join(inside)) else end

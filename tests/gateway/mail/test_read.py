@@ -46,8 +46,65 @@ def test_when_nothing_new_is_left_all_is_shown():
     assert "تنها نقل قول" in split.new and not split.quoted
 
 
+ASKED = "> آیا پل روستا تعمیر شد؟"
+
+
+@pytest.mark.parametrize(
+    "above,stays",
+    [
+        (ASKED, True),
+        (f"> در ۳ آذر ۱۴۰۴، روابط عمومی <info@example.ir> نوشت:\n{ASKED}", False),
+        (f"> از: روابط عمومی\n> تاریخ: دوشنبه\n> موضوع: پل\n{ASKED}", False),
+        (f"در ۱۴۰۴/۹/۳، روابط عمومی نوشت:\n{ASKED}", False),
+        (f"{ASKED}\n> کد پیگیری: 123-4567-8903", False),
+        ("\n".join([ASKED] * 13), False),
+    ],
+)
+def test_a_question_quoted_by_hand_stays_above_its_answer(above, stays):
+    split = quote.split(f"{above}\n\nخیر", "", marks.read())
+    assert split.new == (f"{ASKED}\n\nخیر" if stays else "خیر")
+    assert quote.split(f"{above}\nخیر\n> ادامه\nبله", "", marks.read()).new == "خیر\nبله", (
+        "point by point, it is folded"
+    )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "On Thu, 31 Mar 2016 at 11:16 روابط عمومی\n\n<\nmailto:info@example.ir\n> wrote:",
+        "2025-11-24 10:15 GMT+03:30 روابط عمومی",
+    ],
+)
+def test_an_attribution_in_pieces_or_without_its_verb_folds_what_is_below(line):
+    split = quote.split(f"سپاس\n\n{line}\n\nپیام شما ثبت شد", "", marks.read())
+    assert (split.new, split.how) == ("سپاس", "attribution")
+
+
+def test_a_date_amid_the_text_folds_nothing():
+    text = "گزارش خطا:\n2025-11-24 10:15 GMT+03:30 قطع شد\nلطفاً رسیدگی کنید"
+    assert quote.split(text, "", marks.read()).new == text
+
+
 @given(
-    st.lists(st.sampled_from(["> x", "سلام", "", "_" * 30, "From: a", "به: ب", "در x نوشت:", OURS[0], "wrote:", "--"]))
+    st.lists(
+        st.sampled_from(
+            [
+                "> x",
+                "<",
+                "> wrote:",
+                "On x",
+                "سلام",
+                "",
+                "_" * 30,
+                "From: a",
+                "به: ب",
+                "در x نوشت:",
+                OURS[0],
+                "wrote:",
+                "--",
+            ]
+        )
+    )
 )
 @settings(max_examples=200, deadline=None)
 def test_no_line_is_lost_or_made_up_by_folding(lines):
