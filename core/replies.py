@@ -37,7 +37,10 @@ THEN = {"answered": "reply", "asked": "ask", "outside": "outside"}  #: what the 
 OUTSIDE_DAYS = 30
 DAY = 86_400_000  # ms
 UNREACHED = "unreached"  #: mark of an answer that no channel carries: read with the code, told by the desk
-_KEPT = ("state", "clock", "due_at", "due_steps", "due_from", "paused_at", "pauses", "lapse_at", "answered_at")
+_KEPT = (
+    "state", "clock", "due_at", "due_steps", "due_from", "paused_at", "pauses", "lapse_at", "remind_at",
+    "answered_at",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

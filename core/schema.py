@@ -226,6 +226,7 @@ ticket = Table(
     Column("paused_at", Big),
     Column("pauses", Json, nullable=False, server_default="[]"),  #: [from, to] in ms, those that are over
     Column("lapse_at", Big),
+    Column("remind_at", Big),  #: when the citizen is reminded of what we asked
     Column("rung", SmallInteger, nullable=False, server_default="0"),
     Column("rung_at", Big),
     Column("answered_at", Big),
@@ -241,6 +242,7 @@ ticket = Table(
     _live("assignee", "due_at"),
     _live("rung_at"),
     _live("lapse_at"),
+    _live("remind_at"),
     _live("contact", "at"),
     Index("ix_ticket_unit_at", "unit", "at"),
 )

@@ -89,10 +89,14 @@ def _due(row: Mapping[Any, Any], start: int, pauses: list[list[int]], cal: Calen
 
 
 def _lapse(row: RowMapping, after: State, event: str, now: int, cal: Calendar, until: int | None) -> dict[str, Any]:
-    """When the state's time runs out; kept while the state stays, but for a new answer or a new date."""
+    """When the state's time runs out, and when the citizen is reminded before that; kept while the state stays, but for
+    a new answer or a new date."""
     if after == row["state"] and event not in ("reply", "outside"):
         return {}
     lapse = LAPSES.get(after)
     if lapse is None:
-        return {"lapse_at": None}
-    return {"lapse_at": until if lapse.budget is None else calendar.due(now, lapse.budget, cal).at}
+        return {"lapse_at": None, "remind_at": None}
+    return {
+        "lapse_at": until if lapse.budget is None else calendar.due(now, lapse.budget, cal).at,
+        "remind_at": None if lapse.reminder is None else calendar.due(now, lapse.reminder, cal).at,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from core import ladder, lapses
+from core import ladder, lapses, reminders
 from core.channels import Clock
 from core.errors import PasokhError
 from core.files import Files
@@ -42,7 +42,7 @@ class Timers:
         while True:
             try:
                 fired = await lapses.fire(self._store)
-                fired = max(fired, await ladder.climb(self._store))
+                fired = max(fired, await ladder.climb(self._store), await reminders.remind(self._store))
                 await self._tidy()
             except PasokhError:
                 log.warning("the store was too busy for timers")

@@ -30,13 +30,13 @@ SELDOM = (Wish.EMPTY, Wish.STRAY, Wish.STOP)  #: told once a day
 #: our automatic sentences: one of them coming in is a loop
 OURS = (
     "received", "added", "accepted", "objected", "withdrawn", "state", "mine_none", "code_digit", "code_wrong",
-    "need_proof", "not_now", "no_question", "help", "stopped", "started", "misconduct", "why", "which",
+    "need_proof", "not_now", "no_question", "help", "stopped", "started", "misconduct", "why", "which", "reminder",
 )  # fmt: skip
 
 
 def sentences(say: Say, lang: str) -> list[str]:
     """Our automatic sentences with their {facts} in place."""
-    holes = {name: f"{{{name}}}" for name in ("code", "pin", "unit", "state", "due", "choices", "portal")}
+    holes = {name: f"{{{name}}}" for name in ("code", "pin", "unit", "state", "due", "choices", "portal", "until")}
     return [say(f"sms.{key}", lang, **holes) for key in OURS]
 
 

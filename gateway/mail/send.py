@@ -22,6 +22,7 @@ AUTOMATIC = {
     Purpose.SURVEY: "auto-generated",
     Purpose.OTP: "auto-generated",
 }
+UNASKED = ("reminder",)  # sentences that answer no letter (RFC 3834 s 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def ready(row: Outbound, line: LineSettings, style: Style, at: int, files: Seque
     keys, say = style.keys, style.say
     number = row.epoch << 36 | row.id
     message_id = address.message_id(keys, number, line.domain)
-    automatic = AUTOMATIC.get(row.purpose, "")
+    automatic = "auto-generated" if row.key in UNASKED else AUTOMATIC.get(row.purpose, "")
     unit = str(row.facts.get("unit_slug") or row.facts.get("unit") or "")
     token = address.mint(
         keys, address.Purpose.FEEDBACK, row.ticket, int(row.thread.get("participant") or 0), delimiter=line.delimiter
