@@ -19,8 +19,8 @@ setup: $(SETUP) assets ## prepare .venv with the pasokh command, and the web ass
 	python3 -m venv .venv
 
 $(SETUP): requirements.lock pyproject.toml | .venv/bin/python
-	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(DEV): requirements-dev.lock $(SETUP)
