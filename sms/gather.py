@@ -6,10 +6,13 @@ No number stands twice in a batch: an answer is matched to its text by place and
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from sms.providers import base
 from sms.providers.base import Doubt, Outcome, Provider, Rejected, Text
+
+log = logging.getLogger("pasokh.sms")
 
 WAIT = 0.02  # seconds a text waits for company
 
@@ -60,6 +63,9 @@ class Gather:
             outcomes = [Rejected(error)] * len(batch)
         except asyncio.CancelledError:
             outcomes = [Doubt(base.Ambiguous("stopped while sending"))] * len(batch)
+        except Exception:  # whoever waits would wait for ever
+            log.exception("a provider broke while sending", extra={"provider": self.provider.name})
+            outcomes = [Doubt(base.Ambiguous("broke while sending"))] * len(batch)
         for (_, done), outcome in zip(batch, outcomes, strict=True):
             if not done.done():
                 done.set_result(outcome)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -283,3 +284,13 @@ async def test_reports_of_parts_come_before_and_after_and_the_whole_is_delivered
         for ref, whole in (("a", "sent"), ("c", "delivered"), ("c", "delivered")):
             await made.paper().sink.reported(base.Report("0", DeliveryState.DELIVERED, also=("x", ref)))
             assert await made.store.read(lambda s: s.exec_driver_sql(state).scalar_one()) == whole
+
+
+async def test_a_provider_that_breaks_while_sending_leaves_a_doubt_and_no_wait_for_ever(pair: House, monkeypatch):
+    async def broken(batch: Any) -> Any:
+        raise ValueError("an answer nobody thought of")
+
+    monkeypatch.setattr(pair.paper("first"), "send", broken)
+    async with asyncio.timeout(5):
+        outcome = await pair.channel.send(outbound())
+    assert isinstance(outcome, Unknown)
