@@ -55,11 +55,12 @@ class Bucket:
     _span: float = SLOW_FIRST
     _told_at: float = -1e9
 
-    def take(self, now: float) -> float:
-        """Take the next place; how many seconds to wait for it."""
+    def take(self, now: float, patience: float = float("inf")) -> float:
+        """Take the next place; how many seconds to wait for it. None is taken beyond `patience`."""
         step = 1 / (self.rate / 2 if now < self.slow_until else self.rate)
         wait = max(0.0, self._full_at - now - 1 + step)
-        self._full_at = max(self._full_at, now) + step
+        if wait <= patience:
+            self._full_at = max(self._full_at, now) + step
         return wait
 
     def slow(self, now: float) -> float:

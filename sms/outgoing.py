@@ -182,7 +182,7 @@ class Outgoing:
     async def _one(self, way: Way, text: Text, line: LineSettings, message: Outbound) -> base.Outcome:
         """At the way's pace; what comes of it is remembered of the way."""
         now = self._clock.monotonic()
-        turn = way.bucket.take(now)
+        turn = way.bucket.take(now, PATIENCE)
         if turn > PATIENCE:
             return Rejected(base.Throttled("the line is busy", after=turn))
         if turn:

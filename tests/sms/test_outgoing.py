@@ -294,3 +294,16 @@ async def test_a_provider_that_breaks_while_sending_leaves_a_doubt_and_no_wait_f
     async with asyncio.timeout(5):
         outcome = await pair.channel.send(outbound())
     assert isinstance(outcome, Unknown)
+
+
+async def test_texts_turned_away_for_the_pace_take_nobodys_turn(tmp_path: Path):
+    async with house(tmp_path) as made:
+        bucket = made.channel._ways.all_of("main")[0].bucket
+        bucket.rate = 1.0
+        now = made.clock.monotonic()
+        for _ in range(60):
+            bucket.take(now)  # a minute's worth waits in front
+        turned = [await made.channel.send(outbound(id=100 + n)) for n in range(200)]
+        assert all(isinstance(outcome, TryLater) and (outcome.after or 0) > 20 for outcome in turned)
+        made.clock.advance(60)
+        assert bucket.take(made.clock.monotonic()) == 0
