@@ -29,6 +29,10 @@ class Breaker:
         self._probing = True
         return True
 
+    def untried(self) -> None:
+        """The call that was let through was not made after all: the next one may be the probe."""
+        self._probing = False
+
     def worked(self) -> None:
         """A call was answered: closed again."""
         self.open_until, self._span, self._probing = 0.0, FIRST, False

@@ -165,10 +165,14 @@ class Outgoing:
             if shut is not None:
                 refused.append(shut)
                 continue
-            if n:
-                before = {other.provider.name: NOT for other in ways[:n]}
-                await door.drawer.change(mark(text), {**before, way.provider.name: MAYBE})
-            outcome = await self._one(way, text, line, message)
+            try:
+                if n:
+                    before = {other.provider.name: NOT for other in ways[:n]}
+                    await door.drawer.change(mark(text), {**before, way.provider.name: MAYBE})
+                outcome = await self._one(way, text, line, message)
+            except BaseException:
+                way.breaker.untried()
+                raise
             if isinstance(outcome, Accepted):
                 await self._remember(door, way, outcome)
                 return _sent(way, outcome, text)
@@ -184,6 +188,7 @@ class Outgoing:
         now = self._clock.monotonic()
         turn = way.bucket.take(now, PATIENCE)
         if turn > PATIENCE:
+            way.breaker.untried()
             return Rejected(base.Throttled("the line is busy", after=turn))
         if turn:
             await asyncio.sleep(turn)

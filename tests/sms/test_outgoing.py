@@ -307,3 +307,17 @@ async def test_texts_turned_away_for_the_pace_take_nobodys_turn(tmp_path: Path):
         assert all(isinstance(outcome, TryLater) and (outcome.after or 0) > 20 for outcome in turned)
         made.clock.advance(60)
         assert bucket.take(made.clock.monotonic()) == 0
+
+
+async def test_a_probe_that_was_not_made_leaves_the_breaker_ready_for_the_next(tmp_path: Path):
+    async with house(tmp_path) as made:
+        made.paper().next = [Rejected(base.ProviderDown("x")) for _ in range(5)]
+        for _ in range(5):
+            await made.channel.send(outbound())
+        made.clock.advance(30)
+        bucket = made.channel._ways.all_of("main")[0].bucket
+        for _ in range(50 * round(bucket.rate)):
+            bucket.take(made.clock.monotonic())
+        assert isinstance(await made.channel.send(outbound()), TryLater)  # let through, and turned away for the pace
+        made.clock.advance(60)
+        assert isinstance(await made.channel.send(outbound()), Sent)
