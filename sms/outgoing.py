@@ -166,7 +166,7 @@ class Outgoing:
                 refused.append(shut)
                 continue
             try:
-                if n:
+                if n or (message.attempt > 1 and len(ways) > 1):  # an earlier try may have left marks of its own
                     before = {other.provider.name: NOT for other in ways[:n]}
                     await door.drawer.change(mark(text), {**before, way.provider.name: MAYBE})
                 outcome = await self._one(way, text, line, message)

@@ -321,3 +321,16 @@ async def test_a_probe_that_was_not_made_leaves_the_breaker_ready_for_the_next(t
         assert isinstance(await made.channel.send(outbound()), TryLater)  # let through, and turned away for the pace
         made.clock.advance(60)
         assert isinstance(await made.channel.send(outbound()), Sent)
+
+
+async def test_a_later_try_by_the_first_provider_is_looked_up_there(pair: House):
+    first, second = pair.paper("first"), pair.paper("second")
+    first.next, second.next = [Rejected(base.ProviderDown("x"))], [Doubt(base.Ambiguous("x"))]
+    assert isinstance(await pair.channel.send(outbound()), Unknown)
+    first.next = [Doubt(base.Ambiguous("x"))]  # the second never had it, so it goes by the first, whose answer is lost
+    assert isinstance(await pair.channel.send(outbound(in_doubt=True, attempt=2, doubt_at=pair.clock.now())), Unknown)
+    first.printed.append(base.Text(5, "+989120000001", "30001234", "پاسخ", "answer"))
+    found = await pair.channel.send(outbound(in_doubt=True, attempt=3, doubt_at=pair.clock.now()))
+    assert isinstance(found, Sent)
+    assert found.found
+    assert len(first.printed) == 1
