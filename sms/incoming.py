@@ -67,6 +67,11 @@ class Said:
         return Contact(ContactKind.PHONE, self.sender, proven=True) if self.sender else None
 
     @property
+    def octets(self) -> bytes:
+        """The text as it came; providers cut characters in two, and half of one is kept as well."""
+        return self.arrival.text.encode(errors="surrogatepass")
+
+    @property
     def quiet(self) -> bool:
         return bool(self.verdict.quiet)
 
@@ -79,7 +84,7 @@ class Said:
         return Inbound(
             "sms", self.verdict.ref, self.arrival.text if text is None else text, act=act, code=code,
             contact=self.contact, line=self.name, to=(self.arrival.to or self.line.number,), lang=self.line.lang,
-            raw=self.arrival.text.encode(), quiet=self.quiet, defects=tuple(self.arrival.defects),
+            raw=self.octets, quiet=self.quiet, defects=tuple(self.arrival.defects),
             facts={} if self.sender else {"sender": self.arrival.sender}, **more,
         )  # fmt: skip
 
@@ -266,7 +271,7 @@ class Incoming:
         await self._tell(door, said, wording.ASIDE[wish], facts, once=DAILY if wish in wording.SELDOM else ONCE)
 
     async def _kept(self, door: Door, said: Said, why: str) -> None:
-        await door.raw("sms", said.verdict.ref, said.arrival.text.encode(), why)
+        await door.raw("sms", said.verdict.ref, said.octets, why)
 
     async def _tell(
         self,
@@ -282,7 +287,7 @@ class Incoming:
         """Queue a sentence, unless nothing may be told, or this very one was told to this number a moment ago."""
         if said.quiet or said.sender is None:
             return
-        body = hashlib.sha256(said.arrival.text.encode()).hexdigest()[:8]
+        body = hashlib.sha256(said.octets).hexdigest()[:8]
         note = Note(
             "sms", f"tell:{said.verdict.ref}:{body}", said.sender, key, facts or {}, said.name, said.line.lang,
             ticket=ticket, once=None if self._exempt else once, asks=asks, answers=answers,

@@ -11,6 +11,7 @@ import pytest_asyncio
 from core import codes
 from core.channels import Asks, Contact, ContactKind, Note, RawRequest
 from core.text import persian
+from sms.providers.base import Arrival
 from tests.sms.house import SECRET, House, house
 
 ME, OTHER = "09120000001", "09350000002"
@@ -348,3 +349,15 @@ async def test_no_text_goes_back_to_landlines_names_foreigners_and_our_own_lines
         await home.text(sender, "پیامی بی‌پاسخ")
     assert await home.keys() == []
     assert len(await home.tickets()) >= 5
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\ude00"])
+async def test_half_a_character_is_a_text_like_any_other_and_keeps_no_poll(home: House, half: str):
+    home.paper().inbox = [
+        Arrival("1", ME, "30001234", f"آب قطع است {half}", at=1),
+        Arrival("2", OTHER, "30001234", "برق قطع است", at=2),
+    ]
+    assert await home.channel.fetch("main", 0) == 2
+    assert await home.texts() == ["آب قطع است", "برق قطع است"]
+    await home.text("09350000003", f"راهنما {half}")
+    assert (await home.keys())[-1] == "help"
