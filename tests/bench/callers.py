@@ -393,7 +393,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bare", action="store_true", help="measure this program alone")
     options = parser.parse_args(arguments)
     host, _, port = options.server.removeprefix("sip:").rpartition("@")[2].partition(":")
-    alone = bare(options, options.seconds if options.bare else 2.0)
+    alone = bare(options, options.seconds if options.bare else min(2.0, options.seconds))
     figures = alone if options.bare else Callers((host, int(port or 5060)), options).run()
     figures["bare_p99_ms"] = alone["jitter_ms"]["p99"]  # type: ignore[index]
     print(json.dumps(figures))

@@ -1,22 +1,37 @@
-"""Durable HTTP intake beside its peers: the same program only validating, one transaction each, bare aiohttp."""
+"""Durable HTTP intake beside its peers: the same program only validating, one transaction each, bare aiohttp.
+
+All servers of a store are up from the beginning, each on core 0 and asleep unless it is asked; wrk is on core 1, and so
+is PostgreSQL, as a database of another machine would not take the program's core.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
+
+from core import store
+from tests.bench.processes import line, started
+from tests.bench.size import Size, say
 from tests.bench.table import Figure
 from tests.postgres import Server, find
 
-CLIENTS, SECONDS, PAIRS = 50, 3, 5
+CLIENTS, SECONDS, ROUNDS = 50, 3, 5
+REST = 0.3  # seconds a server gets to tidy up after its burst, before it sleeps
+KINDS = ("durable", "validate", "prepare", "single", "bare")
 SCRIPT = """
 local n = 0
 request = function()
@@ -29,26 +44,52 @@ local made = 0
 function setup(thread) made = made + 1; thread:set("thread_id", os.time() .. "-" .. made) end
 """
 
+Databases = Callable[[str], str | None]  # name of a server → URL, None = SQLite
+
+
+@dataclass(slots=True)
+class Peer:
+    """One server and what was found of it, a burst each: requests a second, p99 in ms, µs of processor a request."""
+
+    port: int
+    process: int
+    rates: list[float] = field(default_factory=list)
+    tails: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+
+    def burst(self, script: Path, seconds: int) -> None:
+        """Awake for one burst. Raises RuntimeError when not all was taken."""
+        os.kill(self.process, signal.SIGCONT)
+        before = spent(self.process)
+        speed, tail = rate(self.port, script, seconds)
+        self.costs.append((spent(self.process) - before) / (speed * seconds) * 1e6)
+        self.rates.append(speed)
+        self.tails.append(tail)
+        self.sleep()
+
+    def sleep(self) -> None:
+        """It has tidied up, and costs nothing while others are asked."""
+        time.sleep(REST)
+        os.kill(self.process, signal.SIGSTOP)
+
 
 @contextmanager
-def serving(kind: str, folder: Path, database: str | None = None) -> Iterator[tuple[int, int]]:
-    """A server on core 0; yields its port and its process."""
+def serving(kind: str, folder: Path, database: str | None = None) -> Iterator[Peer]:
+    """A server on core 0."""
     words = [sys.executable, "-m", "tests.bench.server", kind, "--dir", str(folder)]
     words += ["--database", database] if database else []
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PASOKH_UNSAFE": "1"})
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline()), process.pid
-    finally:
-        process.terminate()
-        process.wait(15)
-        process.stdout.close()
+    with started(words, env={**os.environ, "PASOKH_UNSAFE": "1"}) as process:
+        try:
+            yield Peer(int(line(process.stdout)), process.pid)
+        finally:
+            process.send_signal(signal.SIGCONT)
 
 
-def rate(port: int, script: Path) -> tuple[float, float]:
+def rate(port: int, script: Path, seconds: int) -> tuple[float, float]:
     """Requests a second answered 2xx, and p99 in ms; wrk on core 1."""
-    words = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CLIENTS}", f"-d{SECONDS}s", "--latency", "-s", str(script)]
-    out = subprocess.run([*words, f"http://127.0.0.1:{port}"], capture_output=True, text=True, check=True).stdout
+    words = ["taskset", "-c", "1", "wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "--latency", "-s", str(script)]
+    words.append(f"http://127.0.0.1:{port}")
+    out = subprocess.run(words, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
     if "Non-2xx" in out:
         raise RuntimeError(f"not all were taken:\n{out}")
     speed = re.search(r"Requests/sec:\s+([\d.]+)", out)
@@ -66,8 +107,6 @@ def spent(process: int) -> float:
 
 def fsyncs(folder: Path, seconds: float = 0.5) -> float:
     """4 KiB appends with fsync a second: what this disk can promise."""
-    import time
-
     with (folder / "probe").open("wb") as probe:
         ends, count = time.monotonic() + seconds, 0
         while time.monotonic() < ends:
@@ -78,30 +117,33 @@ def fsyncs(folder: Path, seconds: float = 0.5) -> float:
     return count / seconds
 
 
-def figures() -> list[Figure]:
+def figures(size: Size) -> list[Figure]:
     """The rows of the table; needs wrk."""
     if shutil.which("wrk") is None:
         return [Figure("HTTP intake", "not measured", "", "install wrk (Debian)")]
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="pasokh-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="pasokh-bench-") as name, ExitStack() as stack:
         folder = Path(name)
-        script = folder / "post.lua"
-        script.write_text(SCRIPT)
-        rows += _compare(folder, script, "SQLite", lambda n: None, 0.35, 3.0)
+        rows = _compare(size, folder, "SQLite", lambda name: None, 0.35, 3.0)
         binaries = find()
-        if binaries is not None:
-            with Server(binaries) as server:
-                rows += _compare(folder, script, "PostgreSQL", lambda n: _database(server, n), 0.70, 2.2)
+        if binaries is not None and not size.tiny:
+            stack.enter_context(_on_core(1))
+            server = stack.enter_context(Server(binaries))
+            rows += _compare(size, folder, "PostgreSQL", lambda name: _database(server, name), 0.70, 2.2)
     return rows
 
 
+@contextmanager
+def _on_core(number: int) -> Iterator[None]:
+    """What is started inside runs on that core, unless it chooses another."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before & {number} or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def _database(server: Server, name: str) -> str:
-    import asyncio
-
-    import asyncpg
-
-    from core import store
-
     async def make() -> str:
         connection = await asyncpg.connect(server.url)
         await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
@@ -113,38 +155,67 @@ def _database(server: Server, name: str) -> str:
     return asyncio.run(make())
 
 
-Databases = Callable[[str], str | None]  # name of a run → URL, None = SQLite
+def _compare(size: Size, folder: Path, what: str, database: Databases, goal: float, group_goal: float) -> list[Figure]:
+    """Bursts in turn, medians of their ratios."""
+    probes = []
+    with _peers(folder / what, database, size.of(KINDS, ("durable", "validate"))) as peers:
+        for n in range(rounds := size.rounds(ROUNDS)):
+            probes.append(fsyncs(folder, size.of(0.5, 0.1)))
+            for peer in peers.values():
+                peer.burst(folder / what / "post.lua", size.of(SECONDS, 1))
+            say(f"http: {what}, round {n + 1} of {rounds}")
+    return [*_intake(peers, what, goal, min(probes)), *_beside(peers, what, group_goal)]
 
 
-def _compare(
-    folder: Path, script: Path, what: str, database: Databases, goal: float, group_goal: float
-) -> list[Figure]:
-    """Pairs in turn, medians of their ratios."""
-    rates: dict[str, list[float]] = {"durable": [], "validate": [], "prepare": [], "single": [], "bare": []}
-    costs: dict[str, list[float]] = {kind: [] for kind in rates}
-    tails, probes = [], []
-    for n in range(PAIRS):
-        probes.append(fsyncs(folder))
-        for kind, found in rates.items():
-            url = None if kind == "bare" else database(f"{kind}{n}")
-            with serving(kind, folder / f"{what}-{kind}-{n}", url) as (port, process):
-                before = spent(process)
-                speed, tail = rate(port, script)
-                costs[kind].append((spent(process) - before) / (speed * SECONDS) * 1e6)
-            found.append(speed)
-            tails += [tail] if kind == "durable" else []
+@contextmanager
+def _peers(folder: Path, database: Databases, kinds: Sequence[str]) -> Iterator[dict[str, Peer]]:
+    """All of them, up and asleep."""
+    folder.mkdir()
+    (folder / "post.lua").write_text(SCRIPT)
+    with ExitStack() as stack:
+        peers = {}
+        for kind in kinds:
+            url = None if kind == "bare" else database(kind)
+            peers[kind] = stack.enter_context(serving(kind, folder / kind, url))
+            peers[kind].sleep()
+        yield peers
 
-    def against(kind: str) -> float:
-        return statistics.median(d / o for d, o in zip(rates["durable"], rates[kind], strict=True))
 
-    middle = {kind: statistics.median(found) for kind, found in rates.items()}
-    ratio, group, alone = against("validate"), against("single"), against("bare")
-    cost = ", ".join(f"{kind} {min(costs[kind]):.0f}" for kind in ("durable", "prepare", "validate"))
-    note = f"{middle['durable']:.0f}/s, p99 {statistics.median(tails):.0f} ms, {min(probes):.0f}+ fsyncs/s"
-    note += f"; µs of processor a request: {cost}"
+def _intake(peers: dict[str, Peer], what: str, goal: float, probe: float) -> list[Figure]:
+    durable, validate = peers["durable"], peers["validate"]
+    note = f"{statistics.median(durable.rates):.0f}/s, p99 {statistics.median(durable.tails):.0f} ms, "
+    note += f"{len(durable.rates)} pairs {_spread(durable.rates, validate.rates)}, {probe:.0f}+ fsyncs/s"
+    costs = {kind: min(peer.costs) for kind, peer in peers.items() if kind in ("durable", "prepare", "validate")}
+    spoken = ", ".join(f"{kind} {cost:.0f}" for kind, cost in costs.items())
+    ratio = _against(durable.rates, validate.rates)
     return [
         Figure(f"durable HTTP intake ÷ validate-only, {what}", f"{ratio:.2f}", f"≥ {goal:.2f}", note),
-        Figure(f"the same ÷ all but the transaction, {what}", f"{against('prepare'):.2f}", "", "prepared, not stored"),
-        Figure(f"the same ÷ bare aiohttp with one handler, {what}", f"{alone:.2f}", "", f"{middle['bare']:.0f}/s"),
-        Figure(f"grouped ÷ one transaction each, {what}", f"{group:.1f}", f"≥ {group_goal:.1f}", f"{CLIENTS} clients"),
-    ]
+        Figure(
+            f"the same by the program's processor time, {what}",
+            f"{costs['validate'] / costs['durable']:.2f}", "", f"µs a request, least of all bursts: {spoken}",
+        ),
+    ]  # fmt: skip
+
+
+def _beside(peers: dict[str, Peer], what: str, goal: float) -> list[Figure]:
+    rows = []
+    for kind, about, wanted, note in (
+        ("prepare", "the same ÷ all but the transaction", "", "prepared, not stored"),
+        ("bare", "the same ÷ bare aiohttp with one handler", "", ""),
+        ("single", "grouped ÷ one transaction each", f"≥ {goal:.1f}", f"{CLIENTS} clients"),
+    ):
+        if kind in peers:
+            ratio = _against(peers["durable"].rates, peers[kind].rates)
+            told = f"{note}; {statistics.median(peers[kind].rates):.0f}/s".lstrip("; ")
+            rows.append(Figure(f"{about}, {what}", f"{ratio:.2f}", wanted, told))
+    return rows
+
+
+def _against(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the ratios of pairs."""
+    return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def _spread(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    found = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    return f"{found[0]:.2f} to {found[-1]:.2f}"

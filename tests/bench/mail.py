@@ -29,9 +29,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.bench.processes import line, started
+from tests.bench.size import Size, say
 from tests.bench.table import Figure
 
-LETTERS, OCTETS, SESSIONS, ROUNDS = 2000, 4096, 50, 3
+LETTERS, OCTETS, SESSIONS, ROUNDS = 2000, 4096, 50, 5
 LONG, LONG_OCTETS = 40, 5_000_000
 BIG, BIG_OCTETS, GROWTH = 20, 25 << 20, 250  # letters at once, octets of each, MB
 TO = "bench@example.ir"
@@ -70,13 +72,9 @@ def sink() -> Iterator[int]:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    process = subprocess.Popen(["taskset", "-c", "0", program, *user, "-4", f"127.0.0.1:{port}", "512"])
-    try:
+    with started(["taskset", "-c", "0", program, *user, "-4", f"127.0.0.1:{port}", "512"]):
         _wait(port)
         yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @contextmanager
@@ -84,15 +82,8 @@ def serving(kind: str, folder: Path, pinned: bool = True) -> Iterator[tuple[int,
     """Pasokh (on core 0 if `pinned`) with the mail line only; yields its port and process id."""
     words = [sys.executable, "-m", "tests.bench.mail", "--serve", kind, "--dir", str(folder)]
     words += ["--pinned"] if pinned else []
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PASOKH_UNSAFE": "1"})
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline()), process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
-        assert process.stdout is not None
-        process.stdout.close()
+    with started(words, env={**os.environ, "PASOKH_UNSAFE": "1"}) as process:
+        yield int(line(process.stdout)), process.pid
 
 
 def _wait(port: int) -> None:
@@ -104,7 +95,7 @@ def _wait(port: int) -> None:
     raise RuntimeError("smtp-sink does not listen")
 
 
-def run(letters: int = LETTERS, rounds: int = ROUNDS) -> dict[str, Any]:
+def run(letters: int = LETTERS, rounds: int = ROUNDS, long_letters: int = LONG) -> dict[str, Any]:
     """Median rates, and the medians of the ratios to smtp-sink in the same round."""
     rates: dict[str, list[float]] = {"sink": [], **{kind: [] for kind in GOALS}}
     long: list[float] = []
@@ -112,13 +103,14 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS) -> dict[str, Any]:
         for n in range(rounds):
             with sink() as port:
                 rates["sink"].append(rate(port, letters))
-                big_sink = rate(port, LONG, LONG_OCTETS, 4)
+                big_sink = rate(port, long_letters, LONG_OCTETS, 4)
             for kind in GOALS:
                 with serving(kind, Path(name) / f"{kind}{n}") as (port, _):
-                    rate(port, 200)
+                    rate(port, min(200, letters))
                     rates[kind].append(rate(port, letters))
                     if kind == "protocol":
-                        long.append(rate(port, LONG, LONG_OCTETS, 4) / big_sink)
+                        long.append(rate(port, long_letters, LONG_OCTETS, 4) / big_sink)
+            say(f"mail: round {n + 1} of {rounds}")
     result: dict[str, Any] = {
         "long_ratio": round(statistics.median(long), 2),
         "letters": letters,
@@ -205,12 +197,15 @@ def _hand_over(port: int, letters: list[bytes]) -> None:
         list(threads.map(one, letters))
 
 
-def figures() -> list[Figure]:
+def figures(size: Size) -> list[Figure]:
     """The rows of the table."""
     if find("smtp-source") is None or find("smtp-sink") is None:
         return [Figure("mail acknowledged", "not measured", "", "install postfix (Debian)")]
-    found, grown = run(), memory()
-    note = f"smtp-sink {found['sink']:.0f}/s, letters of 4 KiB, {SESSIONS} connections"
+    rounds, big = size.rounds(ROUNDS), size.of(BIG, 1)
+    found = run(size.of(LETTERS, 50), rounds, size.of(LONG, 4))
+    say(f"mail: {big} letters of 25 MB")
+    grown = memory(big)
+    note = f"smtp-sink {found['sink']:.0f}/s, letters of 4 KiB, {SESSIONS} connections, {rounds} rounds"
     return [
         Figure(
             f"mail, {WHAT[kind]} ÷ smtp-sink",
@@ -225,7 +220,7 @@ def figures() -> list[Figure]:
         ),
         Figure("mail, durable ÷ aiosmtpd with the same commit", f"{found['to_aiosmtpd']:.2f}", "≥ 2", note),
         Figure(
-            f"mail, memory more for {BIG} letters of 25 MB at once (with workers)",
+            f"mail, memory more for {big} letters of 25 MB at once (with workers)",
             f"{grown['growth']:.0f} MB",
             f"< {GROWTH} MB",
             f"{grown['seconds']:.0f} s; {grown['before']:.0f} MB before, {grown['after']:.0f} MB more afterwards",

@@ -27,11 +27,13 @@ from gateway.__main__ import _under_loop
 from sms.providers.smpp import smsc
 from sms.providers.smpp.events import Came
 from sms.providers.smpp.pdu import Bind, Message
+from tests.bench.processes import line, started
+from tests.bench.size import Size, say
 from tests.bench.table import Figure
 
-COUNT, WINDOW, ROUNDS = 20_000, 50, 3
-DURABLE = 4_000
-COUNT_IN = 2_000
+WINDOW, ROUNDS = 50, 5
+COUNT, DURABLE, COUNT_IN = 20_000, 4_000, 2_000  # texts of a session; of the outbox; delivered
+TINY = 200  # of each
 WORDS = b"a text of forty octets or somewhat more."
 
 
@@ -84,8 +86,7 @@ class Centre:
         self.port = int(self._line())
 
     def _line(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline()
+        return line(self._process.stdout)
 
     def so_far(self, again: bool = True) -> tuple[int, float]:
         """Texts and seconds between the first and the last; `again`: counted from 0 from now on."""
@@ -99,21 +100,14 @@ class Centre:
 @contextmanager
 def running() -> Iterator[Centre]:
     words = [sys.executable, "-m", "tests.bench.smpp", "centre"]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
+    with started(words, stdin=subprocess.PIPE) as process:
         yield Centre(process)
-    finally:
-        process.terminate()
-        process.wait(5)
-        for pipe in (process.stdin, process.stdout):
-            assert pipe is not None
-            pipe.close()
 
 
 # ---------------------------------------------------------------- one client's session
 
 
-async def ours(port: int) -> float:
+async def ours(port: int, count: int) -> float:
     """Our link and session at a window of 50, as smpp.twisted3's client does it; prints texts a second."""
     from sms.providers.smpp.link import Link
     from sms.providers.smpp.session import Mode
@@ -123,7 +117,7 @@ async def ours(port: int) -> float:
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     class Owner:
-        left, waiting, began = COUNT, COUNT, 0.0
+        left, waiting, began = count, count, 0.0
 
         def bound(self, link: Link) -> None:
             self.began = time.monotonic()
@@ -154,23 +148,23 @@ async def ours(port: int) -> float:
     link = Link(settings, Mode.TRX, "secret", loop.guest(asyncio.get_running_loop()), owner)
     run = asyncio.ensure_future(link.run())
     await done
-    found = COUNT / (time.monotonic() - owner.began)
+    found = count / (time.monotonic() - owner.began)
     await link.stop(1)
     await run
     return found
 
 
-def _session(kind: str, port: int) -> float:
+def _session(kind: str, port: int, count: int) -> float:
     from tests.sms.smpp import peers
 
     if kind == "ours":
-        return _told("ours", str(port))[0]
+        return _told("ours", str(port), count=count)[0]
     script = Path(peers.__file__).with_name("peer_client.py")
-    return _rate([str(peers.PYTHON), str(script), str(port), str(COUNT // 4), str(WINDOW)])[0]
+    return _rate([str(peers.PYTHON), str(script), str(port), str(count // 4), str(WINDOW)])[0]
 
 
-def _told(*words: str) -> list[float]:
-    return _rate([sys.executable, "-m", "tests.bench.smpp", *words])
+def _told(*words: str, count: int) -> list[float]:
+    return _rate([sys.executable, "-m", "tests.bench.smpp", *words, "--count", str(count)])
 
 
 def _rate(words: list[str]) -> list[float]:
@@ -180,7 +174,7 @@ def _rate(words: list[str]) -> list[float]:
     return [float(each) for each in out.stdout.split()]
 
 
-def sessions() -> list[Figure]:
+def sessions(size: Size) -> list[Figure]:
     """Ours beside theirs, in turn."""
     from tests.sms.smpp import peers
 
@@ -188,18 +182,20 @@ def sessions() -> list[Figure]:
         return [Figure("SMPP session", "not measured", "", "make bench sets up .peers/")]
     rates: dict[str, list[float]] = {"ours": [], "theirs": []}
     with running() as at:
-        for _ in range(ROUNDS):
+        for n in range(rounds := size.rounds(ROUNDS)):
             for kind, found in rates.items():
-                found.append(_session(kind, at.port))
+                found.append(_session(kind, at.port, size.of(COUNT, TINY)))
+            say(f"smpp: sessions, round {n + 1} of {rounds}")
     ratio = statistics.median(o / t for o, t in zip(rates["ours"], rates["theirs"], strict=True))
     note = f"{statistics.median(rates['ours']):.0f}/s : {statistics.median(rates['theirs']):.0f}/s, window {WINDOW}"
+    note += f", {rounds} rounds"
     return [Figure("SMPP client ÷ smpp.twisted3's, same centre", f"{ratio:.1f}", "≥ 2.0", note)]
 
 
 # ---------------------------------------------------------------- durable out
 
 
-async def durable(port: int, folder: Path) -> float:
+async def durable(port: int, folder: Path, count: int) -> float:
     """Texts a second from rows of the outbox to the centre, each claimed before and recorded after."""
     from tests.bench import sms as bench
 
@@ -209,14 +205,14 @@ async def durable(port: int, folder: Path) -> float:
         "password_file": str(folder / "password"),
     }  # fmt: skip
     async with bench.opened(folder, {"op": provider}, loop.guest(asyncio.get_running_loop())) as home:
-        await bench.fill(home, DURABLE, 0)
+        await bench.fill(home, count, 0)
         alone = await bench.by_store(home)
-        await bench.fill(home, DURABLE, DURABLE)
+        await bench.fill(home, count, count)
         print(alone, end=" ", flush=True)
-        return await bench.by_channel(home, DURABLE)
+        return await bench.by_channel(home, count)
 
 
-def kannel(at: Centre, folder: Path) -> float:
+def kannel(at: Centre, folder: Path, texts: int) -> float:
     """Texts a second that Kannel hands the centre, nothing on disk, all queued at once."""
     from tests.sms.smpp.kannel import Kannel
 
@@ -224,13 +220,13 @@ def kannel(at: Centre, folder: Path) -> float:
     with Kannel(folder, at.port, 9, WINDOW) as box:
         query = {"username": "made", "password": "up", "text": WORDS.decode(), "coding": "0"}
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(partial(_many, box.send, query), range(DURABLE // 100)))
+            list(pool.map(partial(_many, box.send, query), range(texts // 100)))
         ends, count, span = time.monotonic() + 60, 0, 0.0
-        while count < DURABLE and time.monotonic() < ends:
+        while count < texts and time.monotonic() < ends:
             time.sleep(0.2)
             count, span = at.so_far(again=False)
-    if count < DURABLE:
-        raise RuntimeError(f"Kannel sent {count} of {DURABLE}")
+    if count < texts:
+        raise RuntimeError(f"Kannel sent {count} of {texts}")
     return count / span
 
 
@@ -240,24 +236,25 @@ def _many(port: int, query: dict[str, str], n: int) -> None:
     answer.raise_for_status()
 
 
-def out() -> list[Figure]:
+def out(size: Size) -> list[Figure]:
     """Durable out beside Kannel, in turn."""
     if shutil.which("bearerbox", path="/usr/sbin:/usr/bin") is None:
         return [Figure("SMPP durable out", "not measured", "", "install kannel (Debian)")]
     rates: dict[str, list[float]] = {"store": [], "ours": [], "kannel": []}
     with running() as at, tempfile.TemporaryDirectory() as name:
-        for n in range(ROUNDS):
-            folder = Path(name) / f"d{n}"
+        for n in range(rounds := size.rounds(ROUNDS)):
+            folder, count = Path(name) / f"d{n}", size.of(DURABLE, TINY)
             folder.mkdir()
-            alone, through = _told("durable", str(at.port), str(folder))
+            alone, through = _told("durable", str(at.port), str(folder), count=count)
             rates["store"].append(alone)
             rates["ours"].append(through)
-            rates["kannel"].append(kannel(at, Path(name) / f"k{n}"))
+            rates["kannel"].append(kannel(at, Path(name) / f"k{n}", count))
+            say(f"smpp: durable out, round {n + 1} of {rounds}")
     mid = {name: statistics.median(found) for name, found in rates.items()}
     return [
         Figure(
             "durable outbox → SMPP : Kannel without a store", f"{mid['ours'] / mid['kannel']:.2f}", "≥ 0.5",
-            f"{mid['ours']:.0f} : {mid['kannel']:.0f} a second, window {WINDOW}",
+            f"{mid['ours']:.0f} : {mid['kannel']:.0f} a second, window {WINDOW}, {rounds} rounds",
         ),
         Figure(
             "durable outbox → SMPP : claim and record alone", f"{mid['ours'] / mid['store']:.2f}", "",
@@ -266,18 +263,18 @@ def out() -> list[Figure]:
     ]  # fmt: skip
 
 
-def figures() -> list[Figure]:
+def figures(size: Size) -> list[Figure]:
     """The rows of the table."""
-    return [*sessions(), *out(), *come()]
+    return [*sessions(size), *out(size), *come(size)]
 
 
 class Flood(Counting):
-    """A centre that delivers `COUNT_IN` texts to who binds, each from another telephone, as fast as they are taken."""
+    """A centre that delivers texts to who binds, each from another telephone, as fast as they are taken."""
 
-    def __init__(self, run: int) -> None:
+    def __init__(self, texts: int) -> None:
         super().__init__()
-        self._numbers = iter(range(run * COUNT_IN, (run + 1) * COUNT_IN))
-        self.taken, self.done = 0, asyncio.Event()
+        self._numbers, self._left = iter(range(texts)), texts
+        self.done = asyncio.Event()
 
     def bound(self, client: smsc.Client) -> None:
         self.first = time.monotonic()
@@ -293,20 +290,20 @@ class Flood(Counting):
     def answered(self, client: smsc.Client, seq: int, told: int) -> None:
         if told:
             raise RuntimeError(f"answered {told}")
-        self.taken += 1
+        self._left -= 1
         self.last = time.monotonic()
         self._fill(client)
-        if self.taken == COUNT_IN:
+        if not self._left:
             self.done.set()
 
 
-async def inbound(folder: Path) -> float:
+async def inbound(folder: Path, count: int) -> float:
     """Prints rows committed bare, then texts taken by deliver_sm, a second: the same tickets, one after the other."""
     from tests.bench import sms as bench
 
     reactor = loop.guest(asyncio.get_running_loop())
     (folder / "password").write_text("secret")
-    flood = Flood(0)
+    flood = Flood(count)
     port = reactor.listenTCP(0, smsc.factory(flood, window=WINDOW), interface="127.0.0.1")
     provider = {
         "kind": "smpp", "host": "127.0.0.1", "port": port.getHost().port, "system_id": "pasokh",
@@ -314,21 +311,22 @@ async def inbound(folder: Path) -> float:
     }  # fmt: skip
     async with bench.opened(folder, {"op": provider}, reactor) as home:
         await flood.done.wait()
-        through = COUNT_IN / (flood.last - flood.first)
-        print(await bench.crowd(COUNT_IN, lambda k: bench.take(home, k, "bare")), end=" ", flush=True)
+        through = count / (flood.last - flood.first)
+        print(await bench.crowd(count, lambda k: bench.take(home, k, "bare")), end=" ", flush=True)
     port.stopListening()
     return through
 
 
-def come() -> list[Figure]:
+def come(size: Size) -> list[Figure]:
     """Texts in beside the bare rows."""
     found = []
-    for _ in range(ROUNDS):
+    for n in range(rounds := size.rounds(ROUNDS)):
         with tempfile.TemporaryDirectory() as name:
-            found.append(_told("in", "0", name))
+            found.append(_told("in", "0", name, count=size.of(COUNT_IN, TINY)))
+        say(f"smpp: texts in, round {n + 1} of {rounds}")
     ratio = statistics.median(through / bare for bare, through in found)
     bare, through = (statistics.median(each) for each in zip(*found, strict=True))
-    note = f"{through:.0f} : {bare:.0f} a second, window {WINDOW}"
+    note = f"{through:.0f} : {bare:.0f} a second, window {WINDOW}, {rounds} rounds"
     return [Figure("SMPP texts in: deliver_sm → ticket : bare commit of the rows", f"{ratio:.2f}", "≥ 0.5", note)]
 
 
@@ -342,15 +340,16 @@ def main() -> None:
     parser.add_argument("what", choices=["centre", "ours", "durable", "in"])
     parser.add_argument("port", type=int, nargs="?", default=0)
     parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--count", type=int, default=TINY, help="texts")
     options = parser.parse_args()
     if options.what == "centre":
         _under_loop(centre())
     elif options.what == "ours":
-        _under_loop(_print(ours(options.port)))
+        _under_loop(_print(ours(options.port, options.count)))
     elif options.what == "in":
-        _under_loop(_print(inbound(options.folder)))
+        _under_loop(_print(inbound(options.folder, options.count)))
     else:
-        _under_loop(_print(durable(options.port, options.folder)))
+        _under_loop(_print(durable(options.port, options.folder, options.count)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Texts out and in beside what the store alone does with the same rows, and the loop while a provider hangs.
 
-`python -m tests.bench.sms`. The made-up Kavenegar is a process of its own; store, worker and channel are this one.
+The made-up Kavenegar is a process of its own; store, worker and channel are this one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,9 +34,11 @@ from core.store import Store
 from core.throttle import Throttle
 from gateway.worker import Worker
 from sms import channel as sms
+from tests.bench.processes import line, started
+from tests.bench.size import Size, say
 from tests.bench.table import Figure
 
-OUT, IN, AT_ONCE, ROUNDS = 2000, 1500, 64, 3
+OUT, IN, AT_ONCE, ROUNDS = 2000, 1500, 64, 5
 SECRET = "s" * 64
 LAG, LAG_GOAL = 0.005, 50  # seconds between two looks at the loop; ms p99 may be
 
@@ -56,16 +57,10 @@ class House:
 def world(folder: Path) -> Iterator[dict[str, Any]]:
     """The made-up Kavenegar as a process."""
     words = [sys.executable, "-m", "tests.worlds", "--dir", str(folder), "--sms", "0", "--world", "0", "--with-parent"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        facts = json.loads(process.stdout.readline())
+    with started(words) as process:
+        facts = json.loads(line(process.stdout))
         _provider(facts, "provider", data={"credit": 10**12, "ahead": 0})
         yield facts
-    finally:
-        process.kill()
-        process.wait(10)
-        process.stdout.close()
 
 
 def _provider(facts: dict[str, Any], page: str, **more: Any) -> None:
@@ -137,7 +132,7 @@ async def by_store(home: House) -> float:
     while claims := await home.store.write(outbox.claim, "sms", 400, SystemClock().now(), "bench"):
         for start in range(0, len(claims), 100):
             results = [Result(one.id, one.fence, Sent(f"k:{one.id}")) for one in claims[start : start + 100]]
-            await home.store.write(outbox.record, results, SystemClock().now())
+            await home.store.write(outcomes.record, results, SystemClock().now())
         done += len(claims)
     return done / (time.perf_counter() - begun)
 
@@ -201,7 +196,7 @@ async def lag(seconds: float) -> float:
     return statistics.quantiles(late, n=100)[98]
 
 
-async def lag_while(home: House, facts: dict[str, Any], fault: str) -> float:
+async def lag_while(home: House, facts: dict[str, Any], fault: str, seconds: float) -> float:
     """With texts on their way to a provider that hangs, or does not."""
     if fault:
         body = {"method": "sendarray", "fault": fault, "count": 8}
@@ -209,34 +204,37 @@ async def lag_while(home: House, facts: dict[str, Any], fault: str) -> float:
     await fill(home, 800, 5_000_000 if fault else 6_000_000)
     worker = Worker(home.store, {"sms": home.channel}, home.ring, SystemClock())
     await worker.start()
-    found = await lag(4)
+    found = await lag(seconds)
     await worker.stop(0)
     return found
 
 
-async def measure(folder: Path, facts: dict[str, Any]) -> dict[str, list[float]]:
+async def measure(size: Size, folder: Path, facts: dict[str, Any]) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in ("store", "channel", "bare", "hook", "calm", "hung")}
+    rounds, outward, inward, seconds = size.rounds(ROUNDS), size.of(OUT, 50), size.of(IN, 50), size.of(4.0, 0.3)
     async with house(folder, facts) as home:
-        for n in range(ROUNDS):
-            await fill(home, OUT, n * 2 * OUT)
+        for n in range(rounds):
+            await fill(home, outward, n * 2 * outward)
             found["store"].append(await by_store(home))
-            await fill(home, OUT, (n * 2 + 1) * OUT)
-            found["channel"].append(await by_channel(home, OUT))
-        for n in range(ROUNDS):
-            found["bare"].append(await crowd(IN, lambda k, n=n: take(home, n * IN + k, f"{n}")))
-            found["hook"].append(await crowd(IN, lambda k, n=n: push(home, n * IN + k, f"{n}")))
+            await fill(home, outward, (n * 2 + 1) * outward)
+            found["channel"].append(await by_channel(home, outward))
+            say(f"sms: out, round {n + 1} of {rounds}")
+        for n in range(rounds):
+            found["bare"].append(await crowd(inward, lambda k, n=n: take(home, n * inward + k, f"{n}")))
+            found["hook"].append(await crowd(inward, lambda k, n=n: push(home, n * inward + k, f"{n}")))
+            say(f"sms: in, round {n + 1} of {rounds}")
         await home.store.write(lambda s: s.exec_driver_sql("UPDATE outbox SET state = 'sent'") and None)
-        found["calm"].append(await lag_while(home, facts, ""))
-        found["hung"].append(await lag_while(home, facts, "hang"))
+        found["calm"].append(await lag_while(home, facts, "", seconds))
+        found["hung"].append(await lag_while(home, facts, "hang", seconds))
     return found
 
 
-def figures() -> list[Figure]:
-    """Ratios of the medians of three rounds in turn."""
+def figures(size: Size) -> list[Figure]:
+    """Ratios of the medians of rounds in turn."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         (Path(name) / "data").mkdir()
         facts = stack.enter_context(world(Path(name) / "world"))
-        found = asyncio.run(measure(Path(name) / "data", facts))
+        found = asyncio.run(measure(size, Path(name) / "data", facts))
     mid = {name: statistics.median(values) for name, values in found.items()}
     out, come = mid["channel"] / mid["store"], mid["hook"] / mid["bare"]
     return [
@@ -253,9 +251,3 @@ def figures() -> list[Figure]:
             f"healthy {mid['calm']:.1f} ms",
         ),
     ]  # fmt: skip
-
-
-if __name__ == "__main__":
-    from tests.bench.table import table
-
-    print(table(figures()))
