@@ -22,7 +22,7 @@ LOOKS = (600_000, 3_600_000, 21_600_000, 86_400_000, 169_200_000)  # ms after ac
 EXPIRED = 172_800_000  # ms; no report by then is never
 MARKS = 3 * 86_400_000  # ms marks of tries and of parts are kept
 CREDIT = 300.0  # seconds between looks at the account
-STATES = "sms:looks"  #: box: when the states were asked for last
+STATES = "sms:looks"  #: box: when each provider was asked for states last
 
 Get = Callable[[str, str, base.Arrival], Awaitable[object]]
 Job = Callable[[Door], Awaitable[None]]
@@ -92,28 +92,57 @@ class Watch:
             await asyncio.sleep(line.poll_s)
 
     async def fetch(self, name: str, line: LineSettings, provider: Provider, since: int | None) -> int:
-        """Take what the provider has for a line, in the order it came; how many. Raises ProviderError, Busy."""
+        """Take what the provider has for a line, in the order it came; how many. Raises ProviderError, Busy.
+
+        One that cannot be taken stops none behind it; what it raised is raised in the end: it comes again.
+        """
         found = sorted(await provider.poll(line.number, since), key=lambda arrival: arrival.at or 0)
+        faults: list[Exception] = []
         for arrival in found:
-            await self._get(name, provider.name, arrival)
+            try:
+                await self._get(name, provider.name, arrival)
+            except Busy:
+                raise
+            except Exception as fault:  # noqa: BLE001 raised below
+                faults.append(fault)
+        if faults:
+            raise faults[0]
         return len(found)
 
     # ---- states
 
     async def look_at_states(self, door: Door) -> None:
-        """Ask for what no push told, at 10 min, 1, 6, 24 and 47 h; past 48 h there will be none."""
+        """Ask for what no push told, at 10 min, 1, 6, 24 and 47 h; past 48 h there will be none.
+
+        Each provider from where it answered last: one that cannot be asked keeps no other waiting.
+        """
         now = self._clock.now()
-        before = int((await door.drawer.get(STATES)).get("at", b"0") or b"0") or now - int(MINUTE * 1000)
-        refs: dict[str, list[str]] = defaultdict(list)
-        for age in LOOKS:
-            for ref, _ in await door.unreported("sms", max(before, now - AGAIN) - age, now - age):
-                provider, _, own = ref.partition(":")
-                refs[provider].append(own)
-        for name, mine in refs.items():
-            await self._ask(name, mine)
         for ref, _ in await door.unreported("sms", 0, now - EXPIRED):
             await door.delivered("sms", ref, DeliveryState.EXPIRED, "no report")
-        await door.drawer.put(STATES, "at", str(now).encode())
+        slots = await door.drawer.get(STATES)
+        marks = {name: int(slots.get(name) or now - int(MINUTE * 1000)) for name in self._providers}
+        refs = await self._unreported(door, marks, now)
+        faults: list[base.ProviderError] = []
+        for name in self._providers:
+            try:
+                await self._ask(name, refs[name])
+                await door.drawer.put(STATES, name, str(now).encode())
+            except base.ProviderError as fault:
+                faults.append(fault)
+        if faults:
+            raise faults[0]
+
+    async def _unreported(self, door: Door, marks: Mapping[str, int], now: int) -> dict[str, list[str]]:
+        """Refs of each provider that have come of an age to be asked for since its mark."""
+        refs: dict[str, list[str]] = defaultdict(list)
+        for age in LOOKS:
+            for ref, at in await door.unreported(
+                "sms", max(min(marks.values(), default=now), now - AGAIN) - age, now - age
+            ):
+                provider, _, own = ref.partition(":")
+                if at >= max(marks.get(provider, now), now - AGAIN) - age:
+                    refs[provider].append(own)
+        return refs
 
     async def _ask(self, name: str, refs: Sequence[str]) -> None:
         provider = self._providers.get(name)
