@@ -126,6 +126,8 @@ def _opened(text: str) -> str:
 
 
 def _fold(text: str) -> str:
+    if text.isascii():  # nothing below changes it but `lower`
+        return text.lower()
     bare = _COMBINING.sub("", unicodedata.normalize("NFKD", text))  # takes the hamza of ئ ؤ ۀ أ with it
     for one, other in _FOLDED:
         bare = bare.replace(one, other)

@@ -11,8 +11,8 @@ from gateway.mail import headers, thread
 from gateway.mail.marks import plain
 from gateway.mail.mime import Mail
 
-STRONG_FIELDS = ("x-autoreply", "x-autorespond", "x-autoresponder")
-WEAK_FIELDS = ("list-id", "list-unsubscribe", "x-auto-response-suppress")
+STRONG_FIELDS = frozenset({"x-autoreply", "x-autorespond", "x-autoresponder"})
+WEAK_FIELDS = frozenset({"list-id", "list-unsubscribe", "x-auto-response-suppress"})
 DAEMONS = re.compile(r"(mailer-daemon|postmaster)@", re.IGNORECASE)
 NO_REPLY = re.compile(r"(no|do-?not)[-_.]?reply", re.IGNORECASE)
 RECEIVED = 30
@@ -20,9 +20,10 @@ RECEIVED = 30
 
 def classify(mail: Mail, envelope: str, phrases: Sequence[str], loop: str, own: frozenset[str]) -> Auto:
     """`envelope` is the MAIL FROM ('' for a report), `loop` our X-Loop's value, `own` our addresses, folded."""
-    if _strong(mail, envelope, loop, own):
+    names = {name for name, _ in mail.fields}
+    if _strong(mail, names, envelope, loop, own):
         return Auto.STRONG
-    return Auto.WEAK if _weak(mail, phrases) else Auto.NO
+    return Auto.WEAK if _weak(mail, names, phrases) else Auto.NO
 
 
 def no_reply(address: str) -> bool:
@@ -30,38 +31,38 @@ def no_reply(address: str) -> bool:
     return bool(NO_REPLY.search(address.partition("@")[0]))
 
 
-def echoes(mail: Mail, ours: Sequence[str]) -> bool:
+def echoes(subject: str, text: str, ours: Sequence[str]) -> bool:
     """Does it carry our mark `[#code]` or our first line? Whoever wrote it has a code of ours already."""
-    said = plain(mail.text or f"{mail.new}\n{mail.quoted}")  # both are cut out of the text where there is one
-    return bool(thread.CODE.search(plain(mail.subject))) or any(_plain(line) in said for line in ours if line)
+    said = plain(text)
+    return bool(thread.CODE.search(plain(subject))) or any(_plain(line) in said for line in ours if line)
 
 
 _plain = cache(plain)  #: of our own lines, which are few
 
 
-def _strong(mail: Mail, envelope: str, loop: str, own: frozenset[str]) -> bool:
-    said = _word(mail, "auto-submitted").partition(";")[0].strip()
+def _strong(mail: Mail, names: set[str], envelope: str, loop: str, own: frozenset[str]) -> bool:
+    said = _word(mail, names, "auto-submitted").partition(";")[0].strip()
     return (
         envelope == ""
         or mail.report
         or said not in ("", "no")
-        or any(headers.read(value) == loop for value in mail.all("x-loop"))
+        or ("x-loop" in names and any(headers.read(value) == loop for value in mail.all("x-loop")))
         or mail.sender.lower() in own
         or bool(DAEMONS.match(mail.sender) or DAEMONS.match(envelope))
-        or any(mail.first(name) for name in STRONG_FIELDS)
+        or any(mail.first(name) for name in STRONG_FIELDS & names)
     )
 
 
-def _weak(mail: Mail, phrases: Sequence[str]) -> bool:
+def _weak(mail: Mail, names: set[str], phrases: Sequence[str]) -> bool:
     subject = plain(mail.subject).lower()
     return (
-        _word(mail, "precedence") in ("bulk", "junk", "list", "auto_reply")
-        or any(mail.first(name) for name in WEAK_FIELDS)
+        _word(mail, names, "precedence") in ("bulk", "junk", "list", "auto_reply")
+        or any(mail.first(name) for name in WEAK_FIELDS & names)
         or no_reply(mail.sender)
-        or len(mail.all("received")) > RECEIVED
+        or ("received" in names and len(mail.all("received")) > RECEIVED)
         or any(phrase in subject for phrase in phrases)
     )
 
 
-def _word(mail: Mail, name: str) -> str:
-    return headers.read(mail.first(name)).strip().lower()
+def _word(mail: Mail, names: set[str], name: str) -> str:
+    return headers.read(mail.first(name)).strip().lower() if name in names else ""

@@ -64,6 +64,7 @@ class Mail:
     quoted: str = ""
     files: tuple[File, ...] = ()
     defects: tuple[str, ...] = ()
+    echo: bool = False  #: it carries words of ours
 
     def all(self, name: str) -> list[bytes]:
         return [value for key, value in self.fields if key == name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.mail.replies import SYNTAX, TOO_BIG, Reply
 
 PATH = re.compile(r'<(?:@[^:<>]*:)?(?P<box>(?:"(?:\\.|[^"\\])*"|[^"<>@\s])*(?:@[^<>@\s]+)?)>(?P<rest>.*)', re.DOTALL)
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ def path(word: str, rest: str) -> tuple[str, list[str]] | None:
     found = PATH.fullmatch(rest[len(word) :].lstrip(" "))
     if found is None or (found["rest"] and not found["rest"].startswith(" ")) or len(found["box"]) > 1000:
         return None
-    if any(ord(c) < 32 or ord(c) == 127 for c in found["box"]):
+    if CONTROL.search(found["box"]):
         return None
     return found["box"], found["rest"].split()
 

@@ -182,7 +182,7 @@ def _merged(mail: Mail, words: Words) -> Mail:
         return _with(mail, words.defect)
     if not words.text:
         return mail
-    return dataclasses.replace(mail, text=words.text, new=words.new, quoted=words.quoted)
+    return dataclasses.replace(mail, text=words.text, new=words.new, quoted=words.quoted, echo=words.echo)
 
 
 def _with(mail: Mail, defect: str) -> Mail:

@@ -27,6 +27,7 @@ NOT_OF_THE_LETTER = re.compile(
     rb"[ \t]*:",
     re.IGNORECASE,
 )
+HOP = re.compile(rb"^received:", re.IGNORECASE | re.MULTILINE)
 FOREIGN = smtp.Reply(550, "5.7.1", "Relaying denied")
 NOBODY = smtp.Reply(550, "5.1.1", "No such address here")
 KNOWN = smtp.Reply(250, "2.1.5", "Ok")
@@ -70,12 +71,12 @@ def reference(raw: bytes) -> str:
 
 def hops(raw: bytes) -> int:
     """How many `Received` fields there are."""
-    return sum(line[:9].lower() == b"received:" for line in mime.FOLD.split(raw[: _head(raw)]))
+    return len(HOP.findall(raw, 0, _head(raw)))
 
 
 def inbound(
     name: str, book: Book, envelope: smtp.Envelope, peer: str, raw: bytes, mail: Mail, files: Sequence[KeptFile],
-    raw_key: str | None, loop: str,
+    raw_key: str | None, loop: str, exempt: bool = False,
 ) -> Inbound:  # fmt: skip
     """The letter as the door takes it."""
     line = book.line
@@ -103,6 +104,7 @@ def inbound(
         auto=auto,
         quiet=not mail.sender or envelope.sender == "" or automail.no_reply(mail.sender),
         unreadable=unreadable,
+        exempt=exempt,
         defects=mail.defects,
         facts={
             "envelope_from": envelope.sender,

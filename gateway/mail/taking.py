@@ -9,7 +9,7 @@ from typing import Protocol
 
 from core.channels import Asker, Door, Inbound, Note, Receipt, Returned, Trust
 from core.errors import Guarded, Locked, NotFound, WrongInput, WrongState
-from gateway.mail import acts, address, automail, headers, mime, proof, receive, send, smtp, thread, trust
+from gateway.mail import acts, address, headers, mime, proof, receive, send, smtp, thread, trust
 from gateway.mail.bounce import Bounce, Said
 from gateway.mail.mime import Mail
 from gateway.mail.pool import UNREADABLE
@@ -51,16 +51,17 @@ class Taker:
             return await self._note(back, raw)
         files, mail = await receive.keep_files(self.door, mail)
         raw_key = await receive.keep_raw(self.door, raw)
-        message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(book.line))
+        exempt = self.exempt and trust.listed(peer, LOOPBACK)
+        message = receive.inbound(name, book, envelope, peer, raw, mail, files, raw_key, send.loop(book.line), exempt)
         if receive.strong_without_thread(message):
             return _taken(await self.door.raw("mail", message.ref, raw, "automatic"))
         if book.line.verify_dkim and not book.line.authserv_id:
             message = await self._judged(message, mail, raw, book)
         if await self._told(message):
             return _taken(await self.door.raw("mail", message.ref, raw, "asked"))
-        if not receive.continues(message) and automail.echoes(mail, self.ours):
+        if mail.echo and not receive.continues(message):
             message = replace(message, quiet=True)
-        return await self._store(replace(message, exempt=self.exempt and trust.listed(peer, LOOPBACK)))
+        return await self._store(message)
 
     async def unread(self, name: str, envelope: smtp.Envelope, peer: str, raw: bytes) -> smtp.Reply:
         """A ticket with nothing but the raw letter and what its fields say. Raises as `take` does."""

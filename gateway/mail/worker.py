@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from gateway.mail import html, marks, mime, quote
+from gateway.mail import automail, html, marks, mime, quote
 from gateway.mail.mime import Mail
 
 CPU = 2  # seconds a letter
@@ -45,6 +45,7 @@ class Words(msgspec.Struct, frozen=True):
     new: str = ""
     quoted: str = ""
     defect: str = ""
+    echo: bool = False
 
 
 def first(job: Job) -> Mail:
@@ -52,9 +53,11 @@ def first(job: Job) -> Mail:
     mail = mime.parse(job.raw, default=job.charset, null=job.null)
     if not mail.text.strip():
         words = html.crude(mail.html)[:65_536]
-        return dataclasses.replace(mail, text="", new=words) if words else mail
+        echo = automail.echoes(mail.subject, words, job.ours)
+        return dataclasses.replace(mail, text="", new=words or mail.new, echo=echo)
     split = quote.split(mail.text, "", marks.read(), job.ours, quote.forwarded(mail.subject, marks.read()))
-    return dataclasses.replace(mail, new=split.new, quoted=split.quoted)
+    echo = automail.echoes(mail.subject, mail.text, job.ours)
+    return dataclasses.replace(mail, new=split.new, quoted=split.quoted, echo=echo)
 
 
 def second(mail: Mail, job: Job) -> Words:
@@ -66,7 +69,9 @@ def second(mail: Mail, job: Job) -> Words:
     found = html.words(mail.html)
     whole = quote.forwarded(mail.subject, marks.read())
     split = quote.split(found.new or found.quoted, found.quoted if found.new else "", marks.read(), job.ours, whole)
-    return Words(f"{found.new}\n{found.quoted}".strip()[:65_536], split.new[:65_536], split.quoted[:65_536])
+    text = f"{found.new}\n{found.quoted}".strip()[:65_536]
+    echo = automail.echoes(mail.subject, text, job.ours)
+    return Words(text, split.new[:65_536], split.quoted[:65_536], echo=echo)
 
 
 def send(out: BinaryIO, value: object, tails: Sequence[bytes] = ()) -> None:
