@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import events, ids, optouts, points, spending
-from core.channels import DeliveryState, Outcome, Refused, Sent, TryLater, Unknown
+from core import events, ids, optouts, points
+from core.channels import DeliveryState
 from core.cipher import Keyring, seal, unseal
 from core.claims import Claimed, give_back, next_due, orphaned, too_late
 from core.claims import claim as hand_out
@@ -20,34 +18,21 @@ from core.schema import contact, delivery, outbox, ticket
 from core.sending import (
     KEPT_REPORTS,
     LANES,
-    LOOKS,
     LOST,
-    UNFINISHED,
     UNHEARD,
-    WAITS,
     WORTH,
     Fact,
     Stage,
     move,
-    wait,
 )
 from core.text import clean
 
 REASON = 500  # characters of a peer's reason
 
 __all__ = [
-    "Claimed", "Result", "by_hand", "claim", "done", "fall_back", "forget_reports", "give_back", "next_due",
-    "orphaned", "put", "record", "reported", "resend", "unreported",
+    "Claimed", "by_hand", "claim", "fall_back", "forget_reports", "give_back", "next_due", "orphaned", "put",
+    "reported", "resend", "unreported",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of one claim."""
-
-    row: int
-    fence: int
-    outcome: Outcome
 
 
 def put(
@@ -91,87 +76,20 @@ def put(
 def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Claimed]:
     """Give up what is too late, as for any loss, and hand out up to `n` due rows of `channel`: see core.claims."""
     for row in too_late(s, channel, now):
-        _tell(s, row, Stage.FAILED, {"why": row["why"]}, now)
+        tell(s, dict(row), Stage.FAILED, row["why"], now)
     return hand_out(s, channel, n, now, worker)
 
 
-def record(s: Connection, results: Sequence[Result], now: int) -> None:
-    """Record what came of several claims in one transaction, tickets locked in order."""
-    wanted = sa.select(outbox.c.ticket).where(outbox.c.id.in_([result.row for result in results]))
-    s.execute(sa.select(ticket.c.id).where(ticket.c.id.in_(wanted)).order_by(ticket.c.id).with_for_update()).all()
-    sent = []
-    for result in results:
-        stage = done(s, result.row, result.fence, result.outcome, now)
-        if stage is not None and isinstance(result.outcome, Sent):
-            sent.append(result.outcome)
-    spending.count(s, sent, now)
-
-
-def done(s: Connection, row: int, fence: int, outcome: Outcome, now: int) -> Stage | None:
-    """Record what came of a claim; the stage after it, None when it no longer counts.
-
-    With an old fence (the lease ran out, another has it) only Sent is still recorded: it did reach the outside.
-    """
-    found = _lock(s, row)
-    if found is None:
-        return None
-    stage = Stage(found["state"])
-    mine = found["fence"] == fence and stage in (Stage.SENDING, Stage.UNKNOWN)
-    if not mine and not (isinstance(outcome, Sent) and stage in (*UNFINISHED, Stage.PARKED)):
-        return None
-    return _settle(s, found, stage, outcome, now)
-
-
-def _settle(s: Connection, row: RowMapping, stage: Stage, outcome: Outcome, now: int) -> Stage:
-    after = move(stage, _fact(stage, outcome))
-    values: dict[str, Any] = {
-        "state": after,
-        "worker": None,
-        "why": _word(outcome.why),
-    }
-    if isinstance(outcome, Sent):
-        ref = None if outcome.ref is None else clean(outcome.ref)
-        values |= {"ref": ref, "cost": outcome.cost, "parts": outcome.parts, "done_at": now, "doubt_at": None}
-    elif after in UNFINISHED:
-        told = None if isinstance(outcome, Refused) else outcome.after
-        steps = LOOKS if after is Stage.UNKNOWN else WAITS
-        values["due_at"] = now + wait(row["attempt"], told, random.random(), steps)
-        values["doubt_at"] = (row["doubt_at"] or now) if after is Stage.UNKNOWN else None
-    else:
-        values["done_at"] = now
-    s.execute(sa.update(outbox).where(outbox.c.id == row["id"]).values(values))
-    if isinstance(outcome, TryLater) and outcome.tried:
-        _log(s, row, "tried", values["why"], now)
-    elif isinstance(outcome, Sent) and row["channel"] == "phone" and not outcome.found:
-        _log(s, row, "heard", "", now)
-    return _tell(s, row, after, values, now)
-
-
-def _tell(s: Connection, row: RowMapping, after: Stage, values: Mapping[str, Any], now: int) -> Stage:
-    """What follows a new stage: early reports after acceptance, the next point after a loss, a line in the log."""
-    if after is Stage.ACCEPTED and values["ref"]:
-        return _early_reports(s, row["id"], row["channel"], values["ref"], now)
+def tell(s: Connection, row: Mapping[str, Any], after: Stage, why: str, now: int) -> None:
+    """What follows a new stage: the next point after a loss, a line in the log. `row` as it was before."""
     if after in LOST:
-        _log(s, row, after, values["why"], now)
+        note(s, row, after, why, now)
         _unheard(s, row, fall_back(s, row["id"], now), now)
     elif after is Stage.PARKED:
-        _log(s, row, after, values["why"], now)
-    return after
+        note(s, row, after, why, now)
 
 
-def _fact(stage: Stage, outcome: Outcome) -> Fact:
-    match outcome:
-        case Sent():
-            return Fact.FOUND if outcome.found and stage in (Stage.SENDING, Stage.UNKNOWN) else Fact.ACCEPTED
-        case TryLater():
-            return Fact.NOT_FOUND if stage is Stage.UNKNOWN else Fact.TRY_LATER
-        case Refused():
-            return Fact.REFUSED
-        case Unknown():
-            return Fact.HORIZON if outcome.park else Fact.DOUBT
-
-
-def _unheard(s: Connection, row: RowMapping, following: int | None, now: int) -> None:
+def _unheard(s: Connection, row: Mapping[str, Any], following: int | None, now: int) -> None:
     """An answer that nobody got is none: its ticket is flagged, and the clock opens it again (core.lapses).
 
     So does a letter that came back, though another way is tried: it was told as answered, perhaps for days.
@@ -222,9 +140,9 @@ def reported(
 
     `also`: other spellings, tried where nothing was sent as `ref` itself.
     """
-    why = _word(why)
+    why = word(why)
     spellings = (clean(ref), *map(clean, also))
-    _alone(s, channel, spellings)
+    alone(s, {(channel, one) for one in spellings})
     found = ((one, s.execute(_by_ref(channel, one)).mappings().first()) for one in spellings)
     ref, row = next((pair for pair in found if pair[1] is not None), (spellings[0], None))
     known = s.execute(
@@ -243,10 +161,12 @@ def reported(
     return _apply(s, row["id"], state, why, now)
 
 
-def _alone(s: Connection, channel: str, refs: Sequence[str]) -> None:
-    """A report and the record of what it is about go one after the other: whichever is second sees the first."""
-    for ref in sorted(set(refs)):
-        s.info["alone"](s, f"report {channel} {ref}")
+def alone(s: Connection, refs: Iterable[tuple[str, str]]) -> None:
+    """A report and the record of what it is about go one after the other: whichever is second sees the first.
+
+    Taken ahead of tickets and rows; `refs` are (channel, ref).
+    """
+    s.info["alone"](s, [f"report {channel} {ref}" for channel, ref in refs])
 
 
 def _by_ref(channel: str, ref: str) -> sa.Select[Any]:
@@ -267,8 +187,7 @@ def _apply(s: Connection, number: int, state: DeliveryState, why: str, now: int)
     if after is Stage.BLOCKED and row["contact"] is not None:
         blind = s.execute(sa.select(contact.c.blind).where(contact.c.id == row["contact"])).scalar_one()
         optouts.set_out(s, row["channel"], row["line"] or "", blind, True, "blocked at the provider", now)
-    if after in LOST or after is Stage.EXPIRED:
-        return _tell(s, row, after, values, now)
+    tell(s, dict(row), after, why, now)
     return after
 
 
@@ -281,16 +200,19 @@ def came_back(s: Connection, row: int, ref: str, state: DeliveryState, why: str,
         reported(s, found["channel"], ref, state, why, now)
 
 
-def _early_reports(s: Connection, row: int, channel: str, ref: str, now: int) -> Stage:
-    _alone(s, channel, (ref,))
-    ask = sa.select(delivery).where(delivery.c.channel == channel, delivery.c.ref == ref)
-    ask = ask.where(delivery.c.outbox.is_(None), delivery.c.at > now - KEPT_REPORTS * 1000)
-    early = sorted(s.execute(ask).mappings(), key=lambda one: list(DeliveryState).index(DeliveryState(one["state"])))
-    stage = Stage.ACCEPTED
-    for one in early:
-        s.execute(sa.update(delivery).where(delivery.c.id == one["id"]).values(outbox=row))
-        stage = _apply(s, row, DeliveryState(one["state"]), one["why"], now) or stage
-    return stage
+def early_reports(s: Connection, sent: Mapping[tuple[str, str | None], int], now: int) -> dict[int, Stage]:
+    """Apply what was reported before its send was recorded: `sent` is (channel, ref) → row. The stages it led to."""
+    refs = [ref for _, ref in sent if ref]
+    ask = sa.select(delivery).where(delivery.c.ref.in_(refs), delivery.c.outbox.is_(None))
+    found = s.execute(ask.where(delivery.c.at > now - KEPT_REPORTS * 1000)).mappings().all() if refs else []
+    stages: dict[int, Stage] = {}
+    for one in sorted(found, key=lambda one: list(DeliveryState).index(DeliveryState(one["state"]))):
+        row = sent.get((one["channel"], one["ref"]))
+        if row is not None:
+            s.execute(sa.update(delivery).where(delivery.c.id == one["id"]).values(outbox=row))
+            stage = _apply(s, row, DeliveryState(one["state"]), one["why"], now)
+            stages |= {} if stage is None else {row: stage}
+    return stages
 
 
 def unreported(s: Connection, channel: str, since: int, until: int) -> list[tuple[str, int]]:
@@ -346,14 +268,15 @@ def _lock(s: Connection, row: int) -> RowMapping | None:
     return s.execute(sa.select(outbox).where(outbox.c.id == row).with_for_update()).mappings().first()
 
 
-def _log(s: Connection, row: RowMapping, after: str, why: str, now: int) -> None:
+def note(s: Connection, row: Mapping[str, Any], after: str, why: str, now: int) -> None:
+    """A line in the log of the row's ticket."""
     if row["ticket"] is None:
         return
     data = {"state": after, "outbox": row["id"], "channel": row["channel"], "purpose": row["purpose"], "why": why}
     events.add(s, row["ticket"], "delivery", "system", data, at=now)
 
 
-def _word(why: str) -> str:
+def word(why: str) -> str:
     """A peer's reason, as a store can keep it."""
     return clean(why)[:REASON]
 

@@ -48,6 +48,24 @@ def insert(s: Connection, table: Table, rows: Sequence[Mapping[str, Any]], unles
     return s.exec_driver_sql(plan.sql, values).rowcount
 
 
+def update(s: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write `rows` over those of the same `id`, each id once, all with the same columns of plain types."""
+    keys = tuple(key for key in rows[0] if key != "id")
+    arrays = s.dialect.name != "sqlite"
+    values: Any = [tuple([row[key] for key in (*keys, "id")]) for row in rows]
+    s.exec_driver_sql(_update(table, keys, arrays), tuple(zip(*values, strict=True)) if arrays else values)
+
+
+@lru_cache(64)
+def _update(table: Table, keys: tuple[str, ...], arrays: bool) -> str:
+    if not arrays:
+        return f'UPDATE "{table.name}" SET {", ".join(f"{key} = ?" for key in keys)} WHERE id = ?'
+    given = ", ".join(f"${n}::{type_name(table.c[key].type)}[]" for n, key in enumerate((*keys, "id"), 1))
+    new = ", ".join(f"{key} = x.{key}" for key in keys)
+    names = ", ".join((*keys, "id"))
+    return f'UPDATE "{table.name}" t SET {new} FROM unnest({given}) AS x({names}) WHERE t.id = x.id'
+
+
 @lru_cache(256)
 def _plan(table: Table, keys: tuple[str, ...], unless_there: bool, arrays: bool) -> _Plan:
     names = ", ".join(f'"{key}"' for key in keys)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -236,9 +236,11 @@ def key_of(what: str) -> int:
     return int.from_bytes(blake2b(what.encode(errors="backslashreplace"), digest_size=8).digest(), signed=True)
 
 
-def _alone(s: Connection, what: str) -> None:
-    """Wait until no other transaction is at `what`; until this one ends, none will be."""
-    s.execute(sa.select(sa.func.pg_advisory_xact_lock(key_of(what)))).all()
+def _alone(s: Connection, names: Iterable[str]) -> None:
+    """Wait until no other transaction is at any of `names`; until this one ends, none will be."""
+    keys = sorted({key_of(name) for name in names})
+    if keys:
+        s.exec_driver_sql("SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key", (keys,)).all()
 
 
 async def open_server(url: str, info: dict[str, Any]) -> Postgresql:

@@ -50,7 +50,7 @@ class Sqlite:
     def __init__(self, path: Path, info: dict[str, Any]) -> None:
         self.path = path
         self.doorbell = Doorbell()
-        self._info = info | {"position": self._position, "horizon": lambda s: None, "alone": lambda s, what: None}
+        self._info = info | {"position": self._position, "horizon": lambda s: None, "alone": lambda s, names: None}
         self._lock = _lock(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-writer")
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core import outbox
+from core import outbox, outcomes
 from core.channels import Channel, Clock, Outcome, TryLater, Unknown
-from core.outbox import Claimed, Result
+from core.outbox import Claimed
+from core.outcomes import Result
 from core.store import Store
 
 log = logging.getLogger("pasokh.worker")
@@ -168,7 +169,7 @@ class Worker:
 
     async def _recorded(self, batch: Sequence[Result]) -> bool:
         try:
-            await self.store.write(outbox.record, batch, self.clock.now())
+            await self.store.write(outcomes.record, batch, self.clock.now())
         except Exception:
             log.exception("results could not be recorded", extra={"outbox": [result.row for result in batch]})
             return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core import desk, lapses, outbox, people, replies, schema
+from core import desk, lapses, outbox, outcomes, people, replies, schema
 from core.channels import DeliveryState, Inbound, Note, Sent, TryLater
 from core.errors import NotFound, WrongInput
 from core.files import Files
@@ -37,10 +37,12 @@ async def test_what_staff_write_is_cleaned_like_what_citizens_write(world: World
 async def test_words_of_a_peer_never_keep_a_result_from_being_recorded(world: World):  # noqa: F811
     row = await world.put(await world.plant())
     (claim,) = await world.store.write(outbox.claim, "sms", 1, world.clock.now(), "w")
-    result = outbox.Result(row, claim.fence, TryLater(DIRTY * 1000, 0))
-    await world.store.write(outbox.record, [result], world.clock.now())
+    result = outcomes.Result(row, claim.fence, TryLater(DIRTY * 1000, 0))
+    await world.store.write(outcomes.record, [result], world.clock.now())
     (claim,) = await world.store.write(outbox.claim, "sms", 1, world.clock.now(), "w")
-    await world.store.write(outbox.record, [outbox.Result(row, claim.fence, Sent("r\x00\ud800-1"))], world.clock.now())
+    await world.store.write(
+        outcomes.record, [outcomes.Result(row, claim.fence, Sent("r\x00\ud800-1"))], world.clock.now()
+    )
     await world.store.write(outbox.reported, "sms", "r\x00-1", DeliveryState.DELIVERED, DIRTY, world.clock.now())
     kept = await world.row(schema.outbox, row)
     assert (kept["state"], kept["ref"], kept["why"]) == ("delivered", "r-1", "الفبپ")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from core import outbox, spending
+from core import outbox, outcomes, spending
 from core.channels import Contact, ContactKind, DeliveryState, Purpose, Refused, Sent, TryLater, Unknown
-from core.outbox import Result
+from core.outcomes import Result
 from sms.providers import base
 from sms.providers.base import Accepted, Doubt, Rejected
 from tests.sms.house import LINE, PAPER, House, house, outbound
@@ -217,7 +217,7 @@ async def test_what_was_sent_counts_once_with_its_result(tmp_path: Path):
         (claim,) = await made.store.write(outbox.claim, "sms", 5, made.clock.now(), "w")
         sent = await made.channel.send(claim.open(made.ring))
         for _ in range(2):
-            await made.store.write(outbox.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
+            await made.store.write(outcomes.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
         today = await made.store.read(spending.of_day, "sms", "main", made.clock.now())
         assert today == {"parts": 1, "rial": 0, "auto_parts": 1, "auto_rial": 0}
 
@@ -225,7 +225,7 @@ async def test_what_was_sent_counts_once_with_its_result(tmp_path: Path):
 async def lost(made: House, sent: object) -> int:
     """The only row of the outbox, claimed and recorded with `sent`."""
     (claim,) = await made.store.write(outbox.claim, "sms", 5, made.clock.now(), "w")
-    await made.store.write(outbox.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
+    await made.store.write(outcomes.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
     return claim.id
 
 
@@ -279,7 +279,7 @@ async def test_reports_of_parts_come_before_and_after_and_the_whole_is_delivered
         (claim,) = await made.store.write(outbox.claim, "sms", 5, made.clock.now(), "w")
         sent = await made.channel.send(claim.open(made.ring))
         await made.paper().sink.reported(base.Report("b", DeliveryState.DELIVERED))
-        await made.store.write(outbox.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
+        await made.store.write(outcomes.record, [Result(claim.id, claim.fence, sent)], made.clock.now())
         state = "SELECT state FROM outbox"
         for ref, whole in (("a", "sent"), ("c", "delivered"), ("c", "delivered")):
             await made.paper().sink.reported(base.Report("0", DeliveryState.DELIVERED, also=("x", ref)))

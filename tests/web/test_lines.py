@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from core import outbox
+from core import outbox, outcomes
 from core.channels import Contact, ContactKind, DeliveryState, Gear, Inbound, Kind
-from core.outbox import Result
+from core.outcomes import Result
 from sms import channel as sms
 from tests.sms.house import LINE, PAPER
 from tests.web.conftest import Site
@@ -57,7 +57,7 @@ async def test_parts_cost_and_delivery_stand_beside_the_answer(texting: Site):
     store, channel = texting.store, texting.parts.channels["sms"]
     for claim in await store.write(outbox.claim, "sms", 9, texting.clock.now(), "w"):
         sent = await channel.send(claim.open(texting.parts.keyring))
-        await store.write(outbox.record, [Result(claim.id, claim.fence, sent)], texting.clock.now())
+        await store.write(outcomes.record, [Result(claim.id, claim.fence, sent)], texting.clock.now())
         await texting.parts.door.delivered("sms", sent.ref, DeliveryState.DELIVERED)
     page = await browser.get(f"/console/t/{number}")
     assert "۱ بخش" in page.text

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.util import await_only
 
-from core import cipher, claims, ids, lapses, outbox, schema
+from core import cipher, claims, ids, lapses, outbox, outcomes, schema
 from core.channels import DeliveryState, Refused, Sent, TryLater, Unknown
 from core.errors import WrongState
 from core.model import Purpose
@@ -21,7 +21,8 @@ async def claim(world: World, n: int = 10, channel: str = "sms", worker: str = "
 
 
 async def done(world: World, claimed: outbox.Claimed, outcome) -> Stage | None:
-    return await world.store.write(outbox.done, claimed.id, claimed.fence, outcome, world.clock.now())
+    result = outcomes.Result(claimed.id, claimed.fence, outcome)
+    return (await world.store.write(outcomes.record, [result], world.clock.now()))[0]
 
 
 async def stage(world: World, row: int) -> str:

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from core import events, ids, outbox, schema
+from core import events, ids, outbox, outcomes, schema
 from core.channels import DeliveryState, Refused, Sent, TryLater, Unknown
 from core.clock import HandClock
 from core.model import Purpose
@@ -30,7 +30,7 @@ class Outside(RuleBasedStateMachine):
         positions = itertools.count(1)
         self.s.info.update(
             ids=ids.Maker(), clock=self.clock, chain_key=b"", pos=0,
-            position=lambda s: next(positions), alone=lambda s, what: None
+            position=lambda s: next(positions), alone=lambda s, names: None
         )  # fmt: skip
         schema.metadata.create_all(self.s)
         for key in ("ids", "outbox_ids", "epoch"):
@@ -97,7 +97,7 @@ class Outside(RuleBasedStateMachine):
             }.get(how)  # fmt: skip
         if how.startswith("dies") or outcome is None:
             return
-        outbox.done(self.s, one.id, one.fence, outcome, self.clock.now())
+        outcomes.record(self.s, [outcomes.Result(one.id, one.fence, outcome)], self.clock.now())
 
     def _is_mine(self, one: outbox.Claimed) -> bool:
         row = self._row(one.id)

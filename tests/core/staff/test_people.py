@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core import desk, out, outbox, people, schema, seed
+from core import desk, out, outbox, outcomes, people, schema, seed
 from core.channels import Refused, Unknown
 from core.errors import NotAllowed, NotFound, WrongInput, WrongState
 from core.people import Denied
@@ -161,7 +161,7 @@ async def test_what_did_not_get_out_is_shown_until_somebody_deals_with_it(world:
     for ticket, outcome in ((refused, Refused("blacklist")), (parked, Unknown("no answer", park=True))):
         await world.put(ticket)
         one = await claim(world)
-        await world.store.write(outbox.done, one.id, one.fence, outcome, world.clock.now())
+        await world.store.write(outcomes.record, [outcomes.Result(one.id, one.fence, outcome)], world.clock.now())
     shown = await out.dead_with_tickets(world.store, boss)
     assert [(ticket, one.state, one.to) for ticket, one in shown] == [
         (refused, "failed", "+989120000000"), (parked, "parked", "+989120000000"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from core import lapses, outbox, returns, schema
+from core import lapses, outbox, outcomes, returns, schema
 from core.channels import Returned, Sent, Unknown
 from core.model import Purpose
 from tests.core.staff.conftest import World, mail, mobile
@@ -33,7 +33,7 @@ async def claim(world: World) -> outbox.Claimed:
 
 
 async def finish(world: World, claimed: outbox.Claimed, outcome: object) -> None:
-    await world.store.write(outbox.record, [outbox.Result(claimed.id, claimed.fence, outcome)], world.clock.now())
+    await world.store.write(outcomes.record, [outcomes.Result(claimed.id, claimed.fence, outcome)], world.clock.now())
 
 
 async def stage(world: World, row: int) -> str:

@@ -149,14 +149,14 @@ async def test_what_does_not_end_in_time_is_recorded_as_unknown(world: World):
 async def test_a_result_the_store_would_not_take_is_written_later(world: World, monkeypatch):
     from gateway import worker as module
 
-    sms, real, fails = Memory("sms"), module.outbox.record, [OSError("gone"), OSError("gone"), OSError("gone")]
+    sms, real, fails = Memory("sms"), module.outcomes.record, [OSError("gone"), OSError("gone"), OSError("gone")]
 
     def record(s, results, now):
         if fails:
             raise fails.pop()
-        real(s, results, now)
+        return real(s, results, now)
 
-    monkeypatch.setattr(module.outbox, "record", record)
+    monkeypatch.setattr(module.outcomes, "record", record)
     monkeypatch.setattr(module, "HICCUP", 0.02)
     await world.put(await world.plant())
     async with working(world, sms):
