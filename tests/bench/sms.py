@@ -22,13 +22,13 @@ import requests
 import sqlalchemy as sa
 
 import config as configuration
-from core import ids, office, outbox, store
+from core import ids, office, outbox, outcomes, store
 from core.channels import Contact, ContactKind, Gear, Inbound, Purpose, RawRequest, Sent
 from core.cipher import Keyring, seal
 from core.clock import SystemClock
 from core.files import Files
 from core.intake import Desk
-from core.outbox import Result
+from core.outcomes import Result
 from core.sending import UNFINISHED
 from core.store import Store
 from core.throttle import Throttle
