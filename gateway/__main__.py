@@ -13,6 +13,7 @@ from typing import Any
 
 from gateway import loop
 
+LOG_LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 FAULT = 2  # exit status for a wrong setting or a taken port, after one sentence per fault
 
 
@@ -20,7 +21,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Read the words, run the command, return its exit status."""
     parser = _parser()
     options = parser.parse_args(words)
-    logging.basicConfig(level=options.log.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=options.log.upper(), format=LOG_LINE)
     return int(options.run(options))
 
 

@@ -60,7 +60,7 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[M
     ports = await _ports(options)
     secret = _kept(folder / "hook.secret", lambda: secrets.token_hex(32))
     key = _kept(folder / "kavenegar.key", lambda: secrets.token_hex(16))
-    _kept(folder / "smpp.password", lambda: "secret")
+    _kept(folder / "smpp.password", lambda: "made-key")
     site = wiring.site(None)
     world = await _world(folder / "world", ports, key, _short_code(site), parts)
     site = _on_loopback(site, options, ports, world, secret, folder)

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from tests.leaks import pytest_configure  # what is written down is looked through
+
 os.environ.setdefault("PASOKH_UNSAFE", "1")
 DATA = Path(os.environ.get("PASOKH_TEST_DATA", ""))
+__all__ = ["pytest_configure"]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def reactor() -> Any:
-    """Twisted's reactor as a guest of the one session loop."""
+async def reactor() -> AsyncIterator[Any]:
+    """Twisted's reactor as a guest of the one session loop; without its threads a run in one process can end."""
     from gateway import loop
 
-    return loop.guest(asyncio.get_running_loop())
+    yield loop.guest(asyncio.get_running_loop())
+    loop.stop_guest()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ import requests
 
 from core import codes
 from core.text import digits
+from tests.leaks import hide
 
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
@@ -27,7 +28,7 @@ T = TypeVar("T")
 class Demo:
     """`pasokh demo` on free ports in `folder`; start, stop and kill it as often as the story needs."""
 
-    def __init__(self, folder: Path, *more: str, log: str = "warning") -> None:
+    def __init__(self, folder: Path, *more: str, log: str = "debug") -> None:
         self.folder = folder
         self.level = log
         self.more = more
@@ -57,7 +58,13 @@ class Demo:
         line = self._first_line(60)
         assert line, f"the demo did not start:\n{Path(self.log.name).read_text()[-4000:]}"
         self.facts = json.loads(line)
+        hide(*(path.read_text().strip() for path in self._secrets()))
         return self
+
+    def _secrets(self) -> list[Path]:
+        """Files with what must never be written down."""
+        names = ("hook.secret", "kavenegar.key", "smpp.password")
+        return [self.folder / name for name in names if (self.folder / name).exists()]
 
     def _first_line(self, seconds: float) -> str:
         """What it prints first; '' when it ends, or is not ready in time and is ended."""

@@ -23,8 +23,10 @@ import requests
 
 from config.read import SEEDS
 from tests.journeys.running import ROOT, until
+from tests.leaks import hide
 
-WINDOW = 10
+WINDOW, PASSWORD = 10, "made-key"
+hide(PASSWORD)
 DOUBTS = ("sending", "unknown", "parked")
 LINES = """
 [sms.line.main]
@@ -49,7 +51,19 @@ class Centre:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        words = [sys.executable, "-m", "tests.worlds.smsc", "--dir", str(folder), "--port", "0", "--world", "0"]
+        words = [
+            sys.executable,
+            "-m",
+            "tests.worlds.smsc",
+            "--dir",
+            str(folder),
+            "--port",
+            "0",
+            "--world",
+            "0",
+            "--password",
+            PASSWORD,
+        ]
         self._process = subprocess.Popen([*words, "--with-parent"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.facts: dict[str, Any] = json.loads(self._process.stdout.readline())
@@ -72,7 +86,7 @@ class Program:
         self.data, site = folder / "data", folder / "site"
         site.mkdir(parents=True)
         self.data.mkdir()
-        (site / "password").write_text("secret")
+        (site / "password").write_text(PASSWORD)
         (site / "lines.toml").write_text(LINES.format(port=port, folder=site, window=WINDOW))
         settings = (SEEDS / "settings.toml").read_text().replace("port = 8080", f"port = {_free()}", 1)
         settings = settings.replace('second_factor = "required"', 'second_factor = "optional"')

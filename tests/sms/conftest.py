@@ -18,7 +18,12 @@ from sms.providers import base
 from sms.providers.kavenegar import Kavenegar
 from sms.settings import ProviderSettings
 from sms.tables import LANGS, vocabulary
+from tests.leaks import hide
 from tests.worlds import kavenegar as world
+from tests.worlds import magfa, melipayamak
+
+KEY = "made-up-key"
+hide(KEY, magfa.PASSWORD, melipayamak.PASSWORD)
 
 
 class Heard:
@@ -56,7 +61,7 @@ def words(texts: Texts) -> keywords.Vocabulary:
 @pytest_asyncio.fixture(loop_scope="session")
 async def network(tmp_path: Path) -> AsyncIterator[world.Network]:
     """The made-up provider over TLS on a free port; `network.host` says where."""
-    network = world.Network(tmp_path / "world", "made-up-key")
+    network = world.Network(tmp_path / "world", KEY)
     context, network.authority = world.certificate(tmp_path)
     runner = web.AppRunner(world.application(network), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -71,7 +76,7 @@ async def network(tmp_path: Path) -> AsyncIterator[world.Network]:
 async def provider(network: world.Network, tmp_path: Path) -> AsyncIterator[Kavenegar]:
     """The real client against it."""
     key = tmp_path / "key"
-    key.write_text("made-up-key\n")
+    key.write_text(f"{KEY}\n")
     made = Kavenegar("k", ProviderSettings("kavenegar", str(key), network.host, str(network.authority)))
     await made.start(Heard())
     yield made

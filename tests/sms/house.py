@@ -21,9 +21,11 @@ from core.schema import message, outbox, raw, ticket
 from core.store import Store
 from core.throttle import Throttle
 from sms import channel as sms
+from tests.leaks import hide
 from tests.sms.paper import PAPERS, Paper
 
 SECRET = "s" * 64
+hide(SECRET)
 NOON = 1_723_620_600_000  # 14 August 2024, 11:00 in Tehran
 LINE: Mapping[str, Any] = {"number": "30001234", "providers": ["paper"], "hook_secret": SECRET, "poll_s": 0}
 PAPER: Mapping[str, Any] = {"kind": "tests.sms.paper:make"}

@@ -31,7 +31,7 @@ async def run(options: argparse.Namespace) -> None:
     reactor = loop.guest(asyncio.get_running_loop())
     from tests.worlds import smsc
 
-    centre = smsc.Smsc(network, folder / "sms", smsc.Ways(numbers=(options.smpp_number,)))
+    centre = smsc.Smsc(network, folder / "sms", smsc.Ways(password="made-key", numbers=(options.smpp_number,)))
     smpp = smsc.listen(reactor, centre, options.smpp)
     runners = []
     ports = []

@@ -17,8 +17,12 @@ from core.clock import SystemClock
 from sms.providers.base import Arrival, LineState, Part, Report, Text
 from sms.providers.smpp import Settings
 from sms.providers.smpp.provider import Smpp
+from tests.leaks import hide
 from tests.worlds import smsc as world
 from tests.worlds.network import Network
+
+PASSWORD = "made-key"  # as long as SMPP lets one be
+hide(PASSWORD)
 
 
 @dataclass
@@ -116,7 +120,7 @@ async def house(tmp_path: Path, reactor: Any) -> AsyncIterator[Build]:
     async def build(tls: bool = False, **ways: Any) -> House:
         folder = tmp_path / str(len(built))
         network = Network(folder / "sms", "key")
-        centre = world.Smsc(network, folder / "sms", world.Ways(**ways))
+        centre = world.Smsc(network, folder / "sms", world.Ways(**{"password": PASSWORD, **ways}))
         context, authority = world.certificate(folder) if tls else (None, None)
         port = world.listen(reactor, centre, 0, context)
         desk = Desk(reactor, str(folder))

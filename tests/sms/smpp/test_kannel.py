@@ -18,7 +18,7 @@ LONG = "آب خیابان نمونه از دیروز قطع است و کسی پ�
 
 async def test_kannel_binds_sends_and_receives(house: Build):
     kannel.needed()
-    here = await house()
+    here = await house(password="secret")  # as its configuration has it
     came: list[tuple[str, str, str]] = []
 
     async def take(request: web.Request) -> web.Response:

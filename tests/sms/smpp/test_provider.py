@@ -12,7 +12,7 @@ from core.errors import Busy
 from sms.providers import base
 from sms.providers.base import Accepted, Doubt, LineState, Rejected, Report
 from sms.providers.smpp.provider import Smpp
-from tests.sms.smpp.conftest import Build, text, until
+from tests.sms.smpp.conftest import PASSWORD, Build, text, until
 
 LONG = "لولهٔ اصلی خیابان نمونه امروز تعمیر شد و آب وصل است. از شکیبایی شما سپاسگزاریم. " * 3
 
@@ -112,7 +112,7 @@ async def test_the_bind_says_what_the_settings_say(house: Build):
     (bind,) = here.centre.binds
     assert (bind.system_id, bind.password, bind.system_type, bind.address_range) == (
         "pasokh",
-        "secret",
+        PASSWORD,
         "vms",
         "3000.*",
     )

@@ -52,7 +52,7 @@ class ByWire(House):
 @pytest_asyncio.fixture(loop_scope="session")
 async def home(house: Build, tmp_path: Path, reactor: Any) -> AsyncIterator[House]:
     net = await house()
-    (net.folder / "password").write_text("secret")
+    (net.folder / "password").write_text(net.centre.ways.password)
     provider = {
         "kind": "smpp", "host": "127.0.0.1", "port": net.port.getHost().port, "system_id": "pasokh",
         "password_file": str(net.folder / "password"),
