@@ -14,7 +14,7 @@ from config.faults import Fault, Faults
 from config.positions import Document, Where, load
 from config.texts import Texts, read_texts
 from config.units import Unit, Units
-from config.values import Agency, Config, Limit, Service, Settings, StaffSeed
+from config.values import Agency, Approval, Config, Limit, Service, Settings, StaffSeed
 from core import calendar as calendars
 from core.calendar import Calendar
 from core.model import Kind
@@ -65,6 +65,7 @@ class _Reading:
         units = self._units(agency.domain if agency else "")
         if agency is None or settings is None or units is None:
             return None
+        self._approval(settings.approval, units)
         services = self._services(units)
         rights = self._rights(units)
         staff = self._staff(units, rights)
@@ -140,6 +141,14 @@ class _Reading:
                 self.faults.append((document.at("due") / kind).fault("unknown-kind", _kinds(kind)))
         made = {name: Rule(name, x.limit, x.span, x.burst, x.shut) for name, x in limits.items()}
         return replace(settings, limits=made)
+
+    def _approval(self, approval: Approval, units: Units) -> None:
+        where = self.documents["settings.toml"].at("approval")
+        for n, slug in enumerate(approval.units):
+            self._known_unit(slug, units, where / "units" / n)
+        for n, kind in enumerate(approval.kinds):
+            if kind not in set(map(str, Kind)):
+                self.faults.append((where / "kinds" / n).fault("unknown-kind", _kinds(kind)))
 
     def _units(self, domain: str) -> Units | None:
         self._only("units.toml", "unit")

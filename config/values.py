@@ -65,6 +65,14 @@ class Mail:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """settings.toml `[approval]`: answers that need a second person, unless their writer may approve."""
+
+    kinds: tuple[str, ...] = ()
+    units: tuple[Slug, ...] = ()  #: with all below them
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """settings.toml, all but `[agency]` and `[limits]`."""
 
@@ -74,6 +82,7 @@ class Settings:
     drain_seconds: Annotated[int, Range(0, 3600)] = 120
     web: Web = field(default_factory=Web)
     mail: Mail = field(default_factory=Mail)
+    approval: Approval = field(default_factory=Approval)
     limits: Mapping[str, Rule] = field(default_factory=dict)
 
 

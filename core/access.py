@@ -47,6 +47,15 @@ def check(office: Office, who: Actor, row: RowMapping, event: str) -> None:
         raise NotAllowed(event)
 
 
+def second_needed(office: Office, who: Actor, row: RowMapping) -> bool:
+    """Must a second person approve what `who` answers here? By the ticket's kind or unit (settings `[approval]`), for
+    whoever may not approve."""
+    rule = office.config.settings.approval
+    units = office.config.units
+    within = row["kind"] in rule.kinds or any(row["unit"] in units.subtree(slug) for slug in rule.units)
+    return within and not may(office, who, Permission.APPROVE, row)
+
+
 def actor(who: Actor) -> str:
     """The word events name them by."""
     return f"staff:{who.staff}"

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import events
+from core import drafts, events
 from core.access import actor, check, enter, may
 from core.errors import Guarded, NotAllowed, WrongInput
 from core.messages import write
@@ -81,8 +81,8 @@ async def outside(store: Store, who: Actor, number: int, version: int | None, un
 
 
 async def resume(store: Store, who: Actor, number: int, version: int | None) -> int:
-    """The wait is over; the clock goes on with what was left."""
-    return await store.write(_fire, of(store), who, number, version, "resume")
+    """The wait is over; the clock goes on with what was left. An answer that waited for approval is sent back."""
+    return await store.write(_resume, of(store), who, number, version)
 
 
 async def release(store: Store, who: Actor, number: int, version: int | None) -> int:
@@ -114,6 +114,12 @@ def _fire(
     return _turn(s, office, who, row, what, **(more or {}))
 
 
+def _resume(s: Connection, office: Office, who: Actor, number: int, version: int | None) -> int:
+    made = _fire(s, office, who, number, version, "resume")
+    drafts.settle(s, {"id": number, "state": State.APPROVAL}, drafts.RETURNED)
+    return made
+
+
 def _turn(s: Connection, office: Office, who: Actor, row: RowMapping, what: str, **more: Any) -> int:
     turn(s, row, what, actor(who), office.clock.now(), office.calendar(row["unit"]), **more)
     return int(row["version"]) + 1
@@ -140,7 +146,10 @@ def _can_answer(s: Connection, office: Office, row: RowMapping, assignee: int) -
     found = s.execute(sa.select(staff).where(staff.c.id == assignee, staff.c.active)).mappings().first()
     theirs = actor_of(s, found) if found is not None else None
     now = office.clock.now()
-    if theirs is None or not allowed(theirs, Permission.REPLY, row["unit"], office.rights, assigned=True, now=now):
+    writes = (Permission.REPLY, Permission.SUBMIT)
+    if theirs is None or not any(
+        allowed(theirs, right, row["unit"], office.rights, assigned=True, now=now) for right in writes
+    ):
         raise WrongInput("staff", "not_in_unit")
 
 
@@ -148,10 +157,8 @@ def _another_person(s: Connection, row: RowMapping, assignee: int) -> None:
     """An objection is looked at by somebody who did not write the answer."""
     if row["state"] != State.DISPUTED:
         return
-    wrote = sa.select(event.c.id).where(
-        event.c.ticket == row["id"], event.c.kind == "reply", event.c.actor == f"staff:{assignee}"
-    )
-    if s.execute(wrote.limit(1)).first() is not None:
+    ask = sa.select(event.c.actor, event.c.data).where(event.c.ticket == row["id"], event.c.kind == "reply")
+    if any(one.actor == f"staff:{assignee}" or one.data.get("author") == assignee for one in s.execute(ask)):
         raise Guarded("same_person")
 
 

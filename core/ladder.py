@@ -13,6 +13,7 @@ from config.units import Units
 from core import events, ids
 from core.calendar import MINUTE, Calendar, Pause, after_minutes, minutes
 from core.errors import Busy
+from core.model import State
 from core.office import Office, of
 from core.permissions import Permission
 from core.schema import grant, ticket, told
@@ -68,7 +69,18 @@ def _running(start: int, end: int | None, pauses: Sequence[Pause]) -> Iterator[t
 def before(who: Actor) -> sa.ColumnElement[bool]:
     """The tickets that a rung has brought before `who` and nobody has answered since, as a WHERE."""
     mine = sa.select(told.c.ticket).where(told.c.staff == who.staff, told.c.ticket == ticket.c.id)
-    return sa.and_(ticket.c.clock == "runs", ticket.c.rung > 0, mine.where(told.c.at >= ticket.c.due_from).exists())
+    now = sa.or_(ticket.c.rung > 0, ticket.c.state == State.APPROVAL)
+    since = sa.func.coalesce(ticket.c.due_from, ticket.c.at)
+    return sa.and_(ticket.c.clock == "runs", now, mine.where(told.c.at >= since).exists())
+
+
+def tell_superior(s: Connection, office: Office, row: RowMapping, now: int) -> list[int]:
+    """An answer waits too long for approval: whoever assigns work one unit up is told; their numbers."""
+    units, leads = office.config.units, _leads(s, office)
+    above = units.superior(_headed(units, row["unit"], leads))
+    people = sorted(leads.get(_headed(units, above.slug, leads), ())) if above else []
+    _tell(s, row["id"], people, 0, now)
+    return people
 
 
 def forget(s: Connection, now: int, most: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from core import ladder
 from core.errors import Busy
 from core.model import State
 from core.office import Office, of
@@ -49,6 +50,8 @@ def _lapse(s: Connection, office: Office, number: int) -> None:
     row, now = lock(s, number), office.clock.now()
     if row["lapse_at"] is None or row["lapse_at"] > now or row["state"] not in LIVE:
         return
-    stays = {"lapse_at": None} if row["state"] == State.APPROVAL else {}
+    waits = row["state"] == State.APPROVAL
+    data = {"staff": ladder.tell_superior(s, office, row, now)} if waits else {}
+    stays = {"lapse_at": None} if waits else {}
     event = BACK.get(State(row["state"]), "lapse") if UNHEARD in row["tags"] else "lapse"
-    turn(s, row, event, "system", now, office.calendar(row["unit"]), changes=stays)
+    turn(s, row, event, "system", now, office.calendar(row["unit"]), data=data, changes=stays)

@@ -32,7 +32,9 @@ LOGIN_RULE, PEER_RULE = "login_account", "login_address"  # budgets of misses, s
 
 SCOPES: dict[str, frozenset[str]] = {  # what a token's scope lets its owner's own permissions through
     "tickets.read": frozenset({"read"}),
-    "tickets.write": frozenset({"read", "reply", "note", "take", "route", "assign", "review", "walk_in"}),
+    "tickets.write": frozenset(
+        {"read", "reply", "note", "take", "route", "assign", "review", "walk_in", "submit", "approve"}
+    ),
     "contents": frozenset(),
     "stats": frozenset({"figures"}),
     "webhooks": frozenset(),

@@ -17,6 +17,7 @@ class Permission(StrEnum):
 
     READ = "read"
     REPLY = "reply"  #: reply, ask, wait for another body, resume, close, send again
+    SUBMIT = "submit"  #: write an answer that a second person lets go
     NOTE = "note"
     TAKE = "take"  #: for oneself, and back to the queue
     ROUTE = "route"
@@ -87,8 +88,9 @@ NEEDED: Mapping[str, Permission] = {
     "unmerge": Permission.MERGE,
     "junk": Permission.REVIEW,
     "note": Permission.NOTE,
+    "submit": Permission.SUBMIT,
 } | dict.fromkeys(
-    ("ask", "outside", "resume", "submit", "reply", "unsend", "close", "reopen", "withdraw"), Permission.REPLY
+    ("ask", "outside", "resume", "reply", "unsend", "close", "reopen", "withdraw"), Permission.REPLY
 )  # the rest is the citizen's or the clock's
 
 
@@ -96,7 +98,7 @@ def needed(state: State, event: str) -> Permission | None:
     """The permission for firing `event` on a ticket in `state`; None for events no member of staff fires."""
     if state in (State.HELD, State.JUNK) and event in ("release", "route"):
         return Permission.REVIEW
-    if state is State.APPROVAL and event == "reply":
+    if state is State.APPROVAL and event in ("reply", "resume"):
         return Permission.APPROVE
     return NEEDED.get(event)
 

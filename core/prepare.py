@@ -152,8 +152,8 @@ class Preparer:
         ]  # fmt: skip
 
     def _outbox(self, heard: Inbound, ticket: Row, sender: Row | None, reply_to: Row | None) -> Row | None:
-        """The row "your code is …", where the answer's channel can carry it to a contact point."""
-        channel, to = ticket["answer_by"], reply_to or sender
+        """The row "your code is …", where it can be carried to a contact point."""
+        channel, to = _tells_by(heard, ticket["answer_by"]), reply_to or sender
         if to is None or points.KIND_OF.get(channel) != to["kind"] or not followups.may_tell(heard):
             return None
         if ticket["state"] == State.HELD:
@@ -173,6 +173,13 @@ class Preparer:
         if typed is not None:
             found.add(cipher.blind(self.ring, typed.kind.value, typed.value))
         return frozenset(found)
+
+
+def _tells_by(heard: Inbound, answer_by: str) -> str:
+    """By the answer's channel; whoever rings from a mobile that is certainly theirs reads the code by SMS as well."""
+    who = heard.contact
+    certain = who is not None and who.kind is ContactKind.PHONE and who.proven and phones.mobile(who.value)
+    return "sms" if answer_by == "phone" and certain and heard.answer_to is None else answer_by
 
 
 def proof_contact(proof: str | None, area: str | None = None) -> Contact | None:

@@ -6,7 +6,7 @@ only told that there is an answer, never what it says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -14,15 +14,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import outbox, points
-from core.access import actor, check, enter, may
+from core import drafts, outbox, points
+from core.access import actor, check, enter, may, second_needed
 from core.errors import Guarded, NotAllowed, NotFound, WrongInput
 from core.messages import write
 from core.model import KeptFile, Purpose, State, Way
 from core.office import Office, of
 from core.permissions import Permission
 from core.proofs import READY
-from core.schema import event, message, seen
+from core.schema import message, seen
 from core.schema import outbox as rows
 from core.sending import UNHEARD, Stage
 from core.states import move
@@ -65,7 +65,7 @@ async def reply(
     unknown), NotFound, NotAllowed, Stale, WrongState.
     """
     office = of(store)
-    words = Words(_checked(text, files), channel, tuple(files), ref, _event(then), _date(office, then, until))
+    words = Words(checked(text, files), channel, tuple(files), ref, _event(then), _date(office, then, until))
     return await store.write(_reply, office, who, number, version, words)
 
 
@@ -77,7 +77,8 @@ async def unsend(store: Store, who: Actor, number: int, sent: int) -> int:
     return await store.write(_unsend, of(store), who, number, sent)
 
 
-def _checked(text: str, files: Sequence[KeptFile]) -> str:
+def checked(text: str, files: Sequence[KeptFile]) -> str:
+    """Words that can be said: clean, not empty, not too long. Raises WrongInput."""
     text = clean(text).strip()
     if len(files) > MOST_FILES:
         raise WrongInput("files", "too_many")
@@ -105,43 +106,49 @@ def _date(office: Office, then: str, until: int | None) -> int | None:
 
 def _reply(s: Connection, office: Office, who: Actor, number: int, version: int | None, words: Words) -> int:
     row = enter(s, office, who, number)
-    known, marks = _known(s, who, number, words)
+    known, marks = known_before(s, who, number, words)
     if known is not None:
         return known
     row = enter(s, office, who, number, version)
     check(office, who, row, words.event)
     move(State(row["state"]), words.event)
-    _second_person(s, who, row)
-    now = office.clock.now()
-    way, point = _way(s, row, words.channel, office.calls_back)
+    if words.event == "reply" and second_needed(office, who, row):
+        raise Guarded("needs_approval")
+    drafts.other_person(s, who, row)
+    drafts.settle(s, row, drafts.INSTEAD)
+    sent = deliver(s, office, who, row, words, marks)
+    remember(s, who, number, words, sent, office.clock.now())
+    return sent
+
+
+def deliver(
+    s: Connection, office: Office, who: Actor, row: RowMapping, words: Words, marks: Sequence[str] = (),
+    author: int | None = None, meta: Mapping[str, Any] | None = None,
+) -> int:  # fmt: skip
+    """Write `words` on the locked ticket as ours, fire their event and queue them; the message's id.
+
+    `author`: who wrote them, when not `who`, who lets them go; `meta` is kept beside the message and its event.
+    """
+    now, meta = office.clock.now(), dict(meta or {})
+    way, point = way_out(s, row, words.channel, office.calls_back)
     if point is None and way in points.KIND_OF:
         way, marks = "web", [*marks, UNREACHED]
     before = {column: row[column] for column in _KEPT}
     sent, seq = write(
-        s, row, now, way=Way.OUT, channel=way, author=who.staff, text=words.text, files=words.files,
-        contact=point.contact if point else None, marks=marks, before=before,
+        s, row, now, way=Way.OUT, channel=way, author=author or who.staff, text=words.text, files=words.files,
+        contact=point.contact if point else None, marks=marks, before=before, meta=meta,
     )  # fmt: skip
     turn(
-        s, row, words.event, actor(who), now, office.calendar(row["unit"]), data={"message": sent, "channel": way},
-        text=words.text, until=words.until,
+        s, row, words.event, actor(who), now, office.calendar(row["unit"]),
+        data={"message": sent, "channel": way, **meta}, text=words.text, until=words.until,
         changes={"seq": seq, "tags": [tag for tag in row["tags"] if tag != UNHEARD]},
     )  # fmt: skip
-    _remember(s, who, number, words, sent, now)
     if point is not None:
         _put(s, row, words, sent, seq, way, point, now + office.undo * 1000)
     return sent
 
 
-def _second_person(s: Connection, who: Actor, row: RowMapping) -> None:
-    """Whoever wrote the draft does not approve it."""
-    if row["state"] != State.APPROVAL:
-        return
-    ask = sa.select(event.c.actor).where(event.c.ticket == row["id"], event.c.kind == "submit")
-    if s.execute(ask.order_by(event.c.seq.desc()).limit(1)).scalar() == actor(who):
-        raise Guarded("same_person")
-
-
-def _way(s: Connection, row: RowMapping, wanted: str | None, calls: bool) -> tuple[str, points.Point | None]:
+def way_out(s: Connection, row: RowMapping, wanted: str | None, calls: bool) -> tuple[str, points.Point | None]:
     """The channel an answer takes and the point it reaches; no point: it is read with the code (or told at the desk).
 
     A channel that was asked for and has nobody to reach is WrongInput; the citizen's own wish falls back.
@@ -177,7 +184,7 @@ def _hashes(who: Actor, number: int, words: Words) -> tuple[bytes, bytes]:
     return blake2b(ref, digest_size=16).digest(), blake2b(words.text.encode(), digest_size=16).digest()
 
 
-def _known(s: Connection, who: Actor, number: int, words: Words) -> tuple[int | None, list[str]]:
+def known_before(s: Connection, who: Actor, number: int, words: Words) -> tuple[int | None, list[str]]:
     """The message stored for this ref and text before; or the mark for a ref that had another text."""
     if words.ref is None:
         return None, []
@@ -187,7 +194,8 @@ def _known(s: Connection, who: Actor, number: int, words: Words) -> tuple[int | 
     return found.get(body), ["same_id"] if found else []
 
 
-def _remember(s: Connection, who: Actor, number: int, words: Words, sent: int, now: int) -> None:
+def remember(s: Connection, who: Actor, number: int, words: Words, sent: int, now: int) -> None:
+    """The same (author, ref, text) is `sent` from now on."""
     if words.ref is None:
         return
     ref, body = _hashes(who, number, words)
@@ -206,6 +214,7 @@ def _unsend(s: Connection, office: Office, who: Actor, number: int, sent: int) -
         s, row, "unsend", actor(who), now, office.calendar(row["unit"]), before=State(before["state"]),
         data={"message": sent}, changes=before,
     )  # fmt: skip
+    drafts.again(s, row, before["state"])
     s.execute(sa.update(message).where(message.c.id == sent).values(withdrawn_at=now))
     return int(row["version"]) + 1
 
@@ -215,7 +224,7 @@ def _own_reply(s: Connection, office: Office, who: Actor, row: RowMapping, sent:
     found = s.execute(ask).mappings().first()
     if found is None or found["before"] is None:
         raise NotFound(f"reply {sent}")
-    if found["author"] != who.staff or not may(office, who, Permission.REPLY, row):
+    if drafts.sender(found) != who.staff or not may(office, who, Permission.REPLY, row):
         raise NotAllowed("unsend")
     if found["withdrawn_at"] is not None or found["seq"] != row["seq"]:
         raise Guarded("too_late")

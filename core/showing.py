@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import calls, cipher, codes, ladder, phones, points, states, transcripts
-from core.access import may, scope
+from core import calls, cipher, codes, drafts, ladder, phones, points, states, transcripts
+from core.access import may, scope, second_needed
 from core.errors import NotFound, WrongInput
 from core.model import Contact, ContactKind, KeptFile, Kind, Scan, State, Way
 from core.office import Office, of
@@ -38,10 +38,17 @@ class View:
 
     where: Callable[[Actor, int, int], sa.ColumnElement[bool]]
     newest_first: bool = False
+    permission: Permission | None = None  #: only where whoever asks holds it, besides reading
 
 
 def _state(state: State) -> View:
     return View(lambda who, now, end: ticket.c.state == state)
+
+
+def _awaits(who: Actor, now: int, end: int) -> sa.ColumnElement[bool]:
+    """Answers somebody else wrote, for `who` to approve."""
+    own = sa.select(message.c.id).where(message.c.ticket == ticket.c.id, drafts.by(who))
+    return sa.and_(ticket.c.state == State.APPROVAL, ~own.exists())
 
 
 _RUNS = ticket.c.clock == "runs"
@@ -54,6 +61,7 @@ VIEWS: Mapping[str, View] = {
     "asked": _state(State.ASKED),
     "outside": _state(State.OUTSIDE),
     "disputed": _state(State.DISPUTED),
+    "approvals": View(_awaits, permission=Permission.APPROVE),
     "held": _state(State.HELD),
     "open": View(lambda who, now, end: ticket.c.state.in_(_LIVE)),
     "all": View(lambda who, now, end: sa.true(), newest_first=True),
@@ -96,7 +104,9 @@ def _where(office: Office, who: Actor, view: str) -> sa.ColumnElement[bool]:
     now = office.clock.now()
     there = datetime.fromtimestamp(now / 1000, UTC).astimezone(ZoneInfo(office.config.agency.zone))
     end = there.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    return VIEWS[view].where(who, now, round(end.timestamp() * 1000))
+    held = VIEWS[view]
+    where = held.where(who, now, round(end.timestamp() * 1000))
+    return where if held.permission is None else sa.and_(where, scope(office, who, held.permission))
 
 
 def _listed() -> sa.Select[Any]:
@@ -227,22 +237,40 @@ async def ticket_of(store: Store, who: Actor, number: int) -> TicketView:
         due_steps=row["due_steps"], answered_at=row["answered_at"], closed_at=row["closed_at"],
         person=_name(office, row), contact=_contact(office, row), answer_by=row["answer_by"], route=row["route"],
         messages=[_message(office, found, one) for one in found.messages],
-        events=[_event(found, one) for one in found.events], events_allowed=deeds(office, who, row),
+        events=[_event(found, one) for one in found.events], events_allowed=deeds(office, who, row, _drafted(found)),
         others=[queue_row(office, one) for one in found.others], calls=found.calls,
         points=[_point(office, found, one) for one in found.points], facts=row["facts"] or {},
         taken_by=found.messages[0]["author"] if found.messages else None,
     )  # fmt: skip
 
 
-def deeds(office: Office, who: Actor, row: RowMapping) -> frozenset[str]:
-    """Events of the table that `who` may fire on the ticket now, and `take`."""
+def deeds(office: Office, who: Actor, row: RowMapping, drafted: int | None = None) -> frozenset[str]:
+    """Events of the table that `who` may fire on the ticket now, and `take`; where an answer (by `drafted`) waits for
+    approval `approve`, `send_back`, `take_back`."""
     state = State(row["state"])
     allowed = {one for one in states.events(state) if (right := needed(state, one)) and may(office, who, right, row)}
     if "assign" in states.events(state) and may(office, who, Permission.TAKE, row):
         allowed.add("take")
     if row["level"] > 0:
         allowed.discard("close")
+    if state is State.APPROVAL:
+        return frozenset(_about_draft(allowed, drafted == who.staff and may(office, who, Permission.SUBMIT, row)))
+    if second_needed(office, who, row):
+        allowed.discard("reply")
     return frozenset(allowed)
+
+
+def _about_draft(allowed: set[str], own: bool) -> set[str]:
+    """Whoever wrote it may take it back, anybody else who approves decides about it."""
+    if own:
+        return allowed - {"reply", "resume"} | {"take_back"}
+    decides = {"approve"} if "reply" in allowed else set()
+    return allowed - {"resume"} | decides | ({"send_back"} if "resume" in allowed else set())
+
+
+def _drafted(found: _Found) -> int | None:
+    """Who wrote the answer that waits."""
+    return next((one["author"] for one in reversed(found.messages) if drafts.WAITS in one["marks"]), None)
 
 
 def _find(s: Connection, within: sa.ColumnElement[bool], number: int) -> _Found:

@@ -160,7 +160,7 @@ class TicketView:
     route: Mapping[str, Any]  #: rule that routed it and the keys that matched
     messages: Sequence[MessageView]
     events: Sequence[EventView]
-    events_allowed: frozenset[str]  #: events of `states.MOVES` this actor may fire now
+    events_allowed: frozenset[str]  #: events of `states.MOVES` this actor may fire now; see showing.deeds
     facts: Mapping[str, Any] = field(default_factory=dict)  #: `path` and `recovered` of a call, envelope of a letter, …
     taken_by: int | None = None  #: who of the staff typed it in for somebody
     others: Sequence[QueueRow] = ()  #: newest tickets of the same contact

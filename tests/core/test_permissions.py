@@ -12,13 +12,14 @@ from core.views import Actor, Grant
 
 CONFIG = config.read()
 RIGHTS = CONFIG.rights
-OPERATOR = {"read", "reply", "note", "take", "route", "walk_in", "calls", "voice"}
+OPERATOR = {"read", "reply", "submit", "note", "take", "route", "walk_in", "calls", "voice"}
 LEAD = OPERATOR | {
     "assign", "merge", "split", "bulk", "seal", "listen", "whisper", "approve", "review", "canned", "macros",
     "staff_surveys", "staff_drafts",
 }  # fmt: skip
 WRITTEN: dict[str, set[str]] = {
     "expert": set(),
+    "writer": {"read", "submit", "note", "take", "route"},
     "operator": OPERATOR,
     "lead": LEAD,
     "manager": LEAD | {"figures", "export_consent"},

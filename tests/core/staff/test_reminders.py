@@ -78,6 +78,7 @@ async def test_a_crash_before_the_commit_leaves_nothing_and_it_is_told_after(wor
     assert len(await sent(world, ticket)) == 1
 
 
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # no question to the store of its own
 async def test_who_has_answered_is_not_reminded(world: World):
     ticket = await asked(world)
     assert (await world.row(schema.ticket, ticket))["remind_at"] is not None
@@ -92,6 +93,7 @@ async def test_who_has_answered_is_not_reminded(world: World):
     assert await reminders.remind(world.store) == 0
 
 
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # no question to the store of its own
 async def test_at_night_it_waits_for_the_morning(world: World):
     ticket = await asked(world)
     await to_reminder(world, ticket)
@@ -122,6 +124,7 @@ async def test_an_address_that_had_its_automatic_letter_is_tried_again_the_day_a
     assert (row["channel"], row["purpose"]) == ("mail", Purpose.STATE)
 
 
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # no question to the store of its own
 async def test_a_question_on_the_portal_goes_to_a_proven_point_or_is_only_logged(world: World):
     known = await asked(world, channel="web", contacts=[mobile()])
     nobody = await asked(world, channel="web", contacts=[])
@@ -150,6 +153,7 @@ def _lost(s, row: int, now: int) -> None:
     outbox.done(s, row, claimed.fence, Refused("no such number"), now)
 
 
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # no question to the store of its own
 async def test_a_question_taken_back_leaves_the_earlier_wait_and_its_reminder(world: World):
     ticket, boss = await asked(world), await world.who("services")
     before = (await world.row(schema.ticket, ticket))["remind_at"]
