@@ -121,9 +121,9 @@ class Link:
         assert self.session is not None
         return self.session.submit(body, time.monotonic(), tlvs)
 
-    def answer(self, seq: int, told: int) -> None:
-        """Answer a text of the peer, if it is still there."""
-        if self.session is not None:
+    def answer(self, session: Session | None, seq: int, told: int) -> None:
+        """Answer a text of the peer, if the connection it came by is still there: another one has its own numbers."""
+        if self.session is not None and self.session is session:
             self._play(self.session.answer(seq, told, time.monotonic()))
             self.flush()
 

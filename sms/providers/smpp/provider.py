@@ -24,7 +24,7 @@ from sms.providers.smpp.events import Came
 from sms.providers.smpp.link import Link, authorities
 from sms.providers.smpp.pdu import Data, Message
 from sms.providers.smpp.sending import BULK, Job, Queue, Sending, again, late
-from sms.providers.smpp.session import Mode, Pace
+from sms.providers.smpp.session import Mode, Pace, Session
 from sms.providers.smpp.settings import Settings
 from sms.providers.smpp.status import Kind
 
@@ -266,10 +266,10 @@ class Smpp(Plain):
     # ------------------------------------------------------------ in
 
     def came(self, link: Link, came: Came) -> None:
-        self._spawn(self._take(link, came))
+        self._spawn(self._take(link, link.session, came))
 
-    async def _take(self, link: Link, came: Came) -> None:
-        """Answered after commit only: 0, or what makes the peer send it again."""
+    async def _take(self, link: Link, session: Session | None, came: Came) -> None:
+        """Answered after commit only, on the connection it came by: 0, or what makes the peer send it again."""
         try:
             await self._kept(came)
             told = status.OK
@@ -278,7 +278,7 @@ class Smpp(Plain):
         except Exception:
             log.exception("a text could not be kept", extra={"provider": self.name})
             told = status.SYSTEM_ERROR
-        link.answer(came.seq, told)
+        link.answer(session, came.seq, told)
 
     async def _kept(self, came: Came) -> None:
         if came.pdu is None:
