@@ -114,6 +114,9 @@ async def sign_in(store: Store, login: str, password: str, peer: str) -> Session
         return Denied(after)
     row = await store.read(_by_login, login)
     fits = await _in_thread(_fits, row["password"] if row is not None else _NOBODY, password[: LONGEST + 1])
+    after = _wait(store, login, peer)  # guesses that came at once have been counted meanwhile
+    if after:
+        return Denied(after)
     if row is None or not fits:
         return Denied(_missed(store, login, peer))
     of(store).throttle.forget(LOGIN_RULE, login)

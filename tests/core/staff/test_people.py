@@ -94,6 +94,16 @@ async def test_five_misses_make_an_account_wait_and_known_names_look_like_unknow
     assert isinstance(await people.sign_in(world.store, "subscribers", PASSWORD, PEER), Session)
 
 
+async def test_guesses_at_once_are_counted_one_by_one(world: World):
+    await people.set_password(world.store, "subscribers", PASSWORD)
+    guesses = [*(f"نادرست {n}" for n in range(12)), PASSWORD]
+    told = await asyncio.gather(
+        *(people.sign_in(world.store, "subscribers", one, f"198.51.100.{n}") for n, one in enumerate(guesses))
+    )
+    assert isinstance(told[-1], Denied)
+    assert told[-1].after > 0
+
+
 async def test_twenty_misses_make_an_address_wait(world: World):
     await people.set_password(world.store, "subscribers", PASSWORD)
     for n in range(20):
