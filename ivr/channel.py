@@ -32,6 +32,7 @@ from ivr.call import Call
 from ivr.callback import CallBacks, Watch
 from ivr.counter import Card, House
 from ivr.leg import Leg
+from ivr.media.apart import Apart
 from ivr.media.plane import Plane
 from ivr.media.record import share_free
 from ivr.notice import Notices
@@ -74,7 +75,7 @@ class Phone:
         self._voices: Voices | None = None
         self._transcripts: Transcripts | None = None
         self._house: House | None = None
-        self._plane: Plane | None = None
+        self._plane: Plane | Apart | None = None
         self._lines: list[Any] = []
         self._calls: dict[str, asyncio.Task[None]] = {}
         self._live: dict[str, tuple[Call, int]] = {}  # and when it began, ms UTC
@@ -94,7 +95,7 @@ class Phone:
         if not self.site.lines:
             return
         is_full = self._gear.extra.get("is_full", lambda: False)
-        self._plane = plane = _plane(self.site.lines)
+        self._plane = plane = _plane(self.site.lines, self.site.media.apart)
         plane.start(self._on_events, asyncio.get_running_loop())
         try:
             for name, line in self.site.lines.items():
@@ -348,7 +349,7 @@ def make(gear: Gear) -> Channel:
     return Phone(gear, read_site(gear))
 
 
-def _plane(lines: Mapping[str, AnyLine]) -> Plane:
+def _plane(lines: Mapping[str, AnyLine], apart: bool) -> Plane | Apart:
     """One media plane for all lines; the first one's address and port range count."""
     line = next(iter(lines.values()))
-    return Plane(line.address()[0], *line.rtp_range(), LEAST_FREE)
+    return (Apart if apart else Plane)(line.address()[0], *line.rtp_range(), LEAST_FREE)

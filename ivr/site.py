@@ -16,7 +16,7 @@ from ivr.callback import Callback
 from ivr.child import Model
 from ivr.menu import Menus
 from ivr.roster import Queue, Roster
-from ivr.settings import AnyLine, Extension, Line
+from ivr.settings import AnyLine, Extension, Line, Media
 from ivr.transcripts import Scribe
 
 
@@ -31,6 +31,7 @@ class Site:
     callback: Callback | None = None  #: None: answers wait for the caller
     voices: Mapping[str, Model] = field(default_factory=dict)  #: speech models by language
     scribe: Scribe | None = None  #: None: nobody writes voice messages down
+    media: Media = field(default_factory=Media)
 
 
 def read_site(gear: Gear) -> Site:
@@ -46,10 +47,11 @@ def read_site(gear: Gear) -> Site:
     faults = [fault for name, line in lines.items() for fault in _numbers(name, line, menus, where)]
     called = _callback(gear, lines, menus, where, faults)
     voices, scribe = _models(gear, texts, where, faults)
+    media = shape.gather(Media, gear.lines.get("media", {}), where / "media", faults)
     faults += roster.faults(people, menus.trees.values(), where / "queue")
     if faults:
         raise Faults(faults)
-    return Site(lines, menus, tuple(texts), people, called, voices, scribe)
+    return Site(lines, menus, tuple(texts), people, called, voices, scribe, media or Media())
 
 
 def menu_files(extra: Mapping[str, Any]) -> Mapping[str, str]:

@@ -36,6 +36,7 @@ class Call:
     again: list[Run] = field(default_factory=list)  #: music: what is said when nothing waits
     sound: bytes = b""  #: of `playing`, in the arena
     beats: deque[dtmf.Beat | None] = field(default_factory=deque)  #: keys being sent, one a tick
+    key_at: int = 0  #: timestamp of the one being sent
     sources: dict[int, Buffer] = field(default_factory=dict)  #: whom it hears, by row
     listeners: list[Call] = field(default_factory=list)  #: who hears it
     mate: int | None = None  #: row at the other end of a bridge

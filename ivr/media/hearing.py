@@ -14,7 +14,7 @@ from ivr.media.call import Call
 from ivr.media.latch import Address
 from ivr.media.messages import Event, KeySeen
 from ivr.media.packet import HEAD, RTCP_FIRST, RTCP_LAST, VERSION
-from ivr.media.ports import Ports
+from ivr.media.ports import Seats
 from ivr.media.table import Table
 from ivr.media.wire import Batch, Numbers
 
@@ -24,7 +24,7 @@ ODD = 200  # packets of unknown sources looked at in a batch; a flood must not h
 class Ears:
     """Reads what arrived. `known(row, source)` is called when a call's source is found."""
 
-    def __init__(self, table: Table, events: list[Event], counts: Counter[str], ports: Ports) -> None:
+    def __init__(self, table: Table, events: list[Event], counts: Counter[str], ports: Seats) -> None:
         self.table = table
         self._events = events
         self._counts = counts

@@ -1,8 +1,8 @@
-"""What goes into the media plane and what comes out: plain values, so that the plane could be a process of its own."""
+"""What goes into the media plane and what comes out: plain values, so that the plane may be a process of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -178,6 +178,22 @@ class Dropped:
     strangers: int
     late: int
     quality: Quality = field(default=Quality(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Of a plane apart: the source of a sought row is known, so that its port may take others."""
+
+    row: int
+    source: tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Of a plane apart: what `Plane.counts` says."""
+
+    counts: Mapping[str, int]
+    late_us: int
 
 
 Event = KeySeen | RunsOut | Recorded | Lost | Dropped

@@ -1,4 +1,7 @@
-"""The media plane: all calls' RTP in a thread of its own, on one 20 ms clock. Only values go in and out."""
+"""The media plane: all calls' RTP in a thread of its own, on one 20 ms clock. Only values go in and out.
+
+`ivr.media.apart` is the same in a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ivr.media import mmsg
 from ivr.media.messages import Command, Drop, Event
-from ivr.media.ports import Ports
+from ivr.media.ports import Ports, Seats
 from ivr.media.record import Spool
 from ivr.media.rows import TICK, Rows
 from ivr.media.wire import Plain, Wire
@@ -29,18 +32,20 @@ class Plane:
     """`ports` gives the RTP ports; `post` takes commands from any thread; events come in batches, once a tick.
 
     `first_port` 0 draws any free even port. `least_free` is the share of the disk below which nothing is recorded.
-    `wire`: the sockets; left out, those that cost least here.
+    `wire`: the sockets; left out, those that cost least here. `seats`: the ports, where they are given out elsewhere.
     """
 
     def __init__(
-        self, host: str, first_port: int, last_port: int, least_free: float = 0.0, wire: Wire | None = None
-    ) -> None:
+        self, host: str, first_port: int, last_port: int, least_free: float = 0.0, wire: Wire | None = None,
+        seats: Seats | None = None,
+    ) -> None:  # fmt: skip
         self.ports = Ports(host, first_port, last_port)
+        self._seats = seats or self.ports
         self._commands: deque[Command] = deque()
         self._spoken: deque[Event] = deque()
         self._spool = Spool(self._spoken.append, least_free)
         self._wire = wire or _best(host)
-        self._rows = Rows(self._wire, self._spool, self.ports)
+        self._rows = Rows(self._wire, self._spool, self._seats)
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._on_events: Callable[[Sequence[Event]], None] = lambda events: None
@@ -48,8 +53,10 @@ class Plane:
         self._late = 0.0
         self._ticks = 0
 
-    def start(self, on_events: Callable[[Sequence[Event]], None], loop: asyncio.AbstractEventLoop) -> None:
-        """Begin ticking; `on_events` is called in `loop`."""
+    def start(
+        self, on_events: Callable[[Sequence[Event]], None], loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        """Begin ticking; `on_events` is called in `loop`; where there is none, in the plane's own threads."""
         sys.setswitchinterval(SWITCH)
         self._on_events, self._loop = on_events, loop
         self._spool.start()
@@ -74,7 +81,7 @@ class Plane:
     def counts(self) -> Mapping[str, int]:
         """Calls, ports out, ticks, worst lateness (µs, since last asked), packets by fate, keys, skipped ticks."""
         worst, self._late = self._late, 0.0
-        shown = {"calls": len(self._rows.calls), "ports": self.ports.out, "ticks": self._ticks}
+        shown = {"calls": len(self._rows.calls), "ports": self._seats.out, "ticks": self._ticks}
         return {**shown, "late_us": int(worst * 1e6), **self._rows.counts}
 
     def _run(self) -> None:
@@ -106,7 +113,11 @@ class Plane:
     def _deliver(self, events: list[Event]) -> None:
         while self._spoken:
             events.append(self._spoken.popleft())
-        if events and self._loop is not None and not self._loop.is_closed():
+        if not events:
+            return
+        if self._loop is None:
+            self._on_events(tuple(events))
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._on_events, tuple(events))
 
     def _close(self) -> None:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from ivr.media.latch import Address
 
@@ -31,6 +32,23 @@ class _Port:
     resting: dict[Address, float] = field(default_factory=dict)  #: addresses that left, and when they may come back
 
 
+class Seats(Protocol):
+    """What the plane itself asks of the ports."""
+
+    @property
+    def out(self) -> int:
+        """Calls that have a port."""
+        ...
+
+    def give(self, row: int) -> None:
+        """The call `row` is over."""
+        ...
+
+    def known(self, row: int, source: Address) -> None:
+        """The source of `row` is found."""
+        ...
+
+
 class Ports:
     """Even ports from `first` to `last`; `first` 0 means any that the kernel has free. Safe from any thread."""
 
@@ -44,6 +62,7 @@ class Ports:
         self._ports: dict[int, _Port] = {}
         self._of: dict[int, int] = {}  # row → port
         self._lock = threading.Lock()
+        self.shut = False  #: none is given out: there is nobody to open it
 
     @property
     def out(self) -> int:
@@ -54,6 +73,8 @@ class Ports:
         """A port for the call `row` whose packets come from `peer` (None: not known yet); None when there is none."""
         with self._lock:
             self._wake()
+            if self.shut:
+                return None
             port = self._sought() if peer is None else self._shared(peer)
             if port is not None:
                 self._sit(row, port, peer)

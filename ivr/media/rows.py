@@ -35,7 +35,7 @@ from ivr.media.messages import (
     RecordPair,
     SendKeys,
 )
-from ivr.media.ports import Ports
+from ivr.media.ports import Seats
 from ivr.media.record import Spool
 from ivr.media.reports import Reports
 from ivr.media.speaking import Mouth
@@ -51,7 +51,7 @@ class Rows:
     `ports` gets a call's port back when it is dropped. `counts` has packets by fate, keys and skipped ticks.
     """
 
-    def __init__(self, wire: Wire, spool: Spool, ports: Ports) -> None:
+    def __init__(self, wire: Wire, spool: Spool, ports: Seats) -> None:
         self.spool = spool
         self.ports = ports
         self.counts: Counter[str] = Counter()

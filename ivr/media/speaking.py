@@ -128,7 +128,8 @@ class Mouth:
         """A telephone-event; all those of one key carry the timestamp of its start (RFC 4733 s 2.2.1)."""
         row = self.table.packets[call.slot : call.slot + 1]
         row["type"] = (call.media.event_type or 0) | MARKER * beat.opens
-        row["ts"] -= np.uint32(beat.ticks_in * FRAME)
+        call.key_at = int(row["ts"][0]) if beat.ticks_in == 0 else call.key_at  # a late clock moves it not
+        row["ts"] = call.key_at
         row["payload"][0, : len(beat.payload)] = np.frombuffer(beat.payload, np.uint8)
         return HEAD.size + len(beat.payload)
 

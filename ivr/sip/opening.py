@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ivr.media.plane import Plane
 from ivr.settings import AnyLine, Extension
+from ivr.sip.wire import MediaPlane
 
 if TYPE_CHECKING:
     from ivr.sip.line import SipLine
@@ -17,7 +17,7 @@ def open_line(
     reactor: Any,
     name: str,
     settings: AnyLine,
-    plane: Plane,
+    plane: MediaPlane,
     on_call: Callable[[Any], None],
     is_busy: Callable[[], bool],
 ) -> SipLine | ExtensionLine:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ import sqlalchemy as sa
 
 import config as configuration
 from config.faults import Faults
-from core import people, replies
+from core import people, replies, schema
 from core.channels import Gear, Outbound, Purpose, Refused
 from core.clock import SystemClock
 from core.schema import file, message, ticket
@@ -105,6 +107,39 @@ async def test_a_call_over_sip_leaves_a_complaint_with_its_voice(opened, reactor
         assert words["text"].startswith("پیام صوتی، ")
         await until(lambda: ours.calls == 0)
         assert list(Path(tmp_path / "phone" / "spool").iterdir()) == []  # noqa: ASYNC240
+    finally:
+        await ours.stop(0)
+
+
+@pytest.mark.slow
+async def test_a_dead_media_plane_ends_calls_with_their_record_and_message_and_the_next_call_is_served(
+    opened, reactor, tmp_path
+):
+    made, files, door = opened
+    said = tmp_path / "say.wav"
+    loud = (12000 * np.sin(np.arange(80_000) * 0.8)).astype(np.int16)
+    await asyncio.to_thread(said.write_bytes, g711.write_wav(loud))
+    (tmp_path / "phone").mkdir()
+    table = {**lines(), "media": {"apart": True}}
+    ours = channel.make(gear(tmp_path / "phone", reactor, table, read=files.read))
+    await ours.start(door)
+    to = f"sip:1888@127.0.0.1:{ours.ports['main']}"
+    try:
+        call = asyncio.create_task(
+            phone.call(to, ",1,0,*wait,say,#", said, reactor=reactor, caller="09120000000", tell=lambda line: None)
+        )
+        spool = tmp_path / "phone" / "spool"
+        await until(lambda: any(one.stat().st_size > 20_000 for one in spool.glob("*.wav")), 40)
+        os.kill(ours._plane.pid, signal.SIGKILL)
+        assert await call == phone.NOT_REACHED  # hung up on
+        [found] = await until(lambda: made.read(rows, ticket))
+        assert found["kind"] == "complaint"
+        [over] = await until(lambda: made.read(rows, schema.call))
+        assert (over["way"], over["blind"] is not None) == ("no_media", True)
+        await until(lambda: ours.health() == "up")
+        heard = tmp_path / "heard.wav"
+        assert await phone.call(to, ",,h", hear=heard, reactor=reactor, tell=lambda line: None) == phone.DONE
+        assert np.abs(g711.read_wav(heard.read_bytes()).astype(int)).max() > 5000
     finally:
         await ours.stop(0)
 

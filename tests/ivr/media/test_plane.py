@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from ivr.media import g711, rtcp
+from ivr.media.apart import Apart
 from ivr.media.messages import (
     Add,
     Drop,
@@ -51,16 +52,21 @@ class Phone:
 
 
 WIRES = [
-    pytest.param(Mmsg, id="mmsg", marks=pytest.mark.skipif(not available("127.0.0.1"), reason="no sendmmsg here")),
-    pytest.param(Plain, id="plain"),
+    pytest.param(
+        lambda: Plane("127.0.0.1", 0, 0, wire=Mmsg("127.0.0.1")),
+        id="mmsg",
+        marks=pytest.mark.skipif(not available("127.0.0.1"), reason="no sendmmsg here"),
+    ),
+    pytest.param(lambda: Plane("127.0.0.1", 0, 0, wire=Plain("127.0.0.1")), id="plain"),
+    pytest.param(lambda: Apart("127.0.0.1", 0, 0), id="apart"),
 ]
 
 
 @pytest.fixture(params=WIRES)
-async def plane(request) -> AsyncIterator[tuple[Plane, list[Event]]]:
-    """On each kind of sockets."""
+async def plane(request) -> AsyncIterator[tuple[Plane | Apart, list[Event]]]:
+    """On each kind of sockets, and in a process of its own."""
     events: list[Event] = []
-    plane = Plane("127.0.0.1", 0, 0, wire=request.param("127.0.0.1"))
+    plane = request.param()
     plane.start(events.extend, asyncio.get_running_loop())
     yield plane, events
     plane.stop()
