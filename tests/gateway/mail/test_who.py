@@ -118,6 +118,18 @@ def test_only_our_own_judge_is_believed(said, expected):
     assert trust.judge(mail, "192.0.2.1", "", []) is Trust.UNJUDGED
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["spf=fail smtp.mailfrom=<a b@x>; dmarc=fail", "dmarc=fail (unclosed", 'dmarc=fail reason="x', "dkim=fail @@"],
+)
+def test_a_verdict_that_cannot_be_read_is_none_and_lets_no_forged_one_below_it_count(said):
+    forged = letter(
+        f"Authentication-Results: {HERE}; {said}",
+        f"Authentication-Results: {HERE}; dmarc=pass header.from=mailbox.example",
+    )
+    assert trust.judge(forged, "10.0.0.1", HERE, ["10.0.0.0/8"]) is Trust.NONE
+
+
 def test_the_topmost_verdict_counts_and_two_senders_never_pass():
     forged = letter(
         f"Authentication-Results: {HERE}; dmarc=fail header.from=mailbox.example",
@@ -179,3 +191,11 @@ def test_the_book_knows_units_and_tokens():
     assert list(codes_of.values()) == [250, 250, 550, 250, 550]
     assert book.judge(smtp.Rcpt("postmaster", "")).code == 250
     assert book.judge(smtp.Rcpt("water", "elsewhere.ir")).status == "5.7.1"
+
+
+def test_endless_fields_are_looked_through_at_their_beginning_only():
+    """Each hop writes at the top; four megabytes of fields would hold the loop up."""
+    endless = b"Subject: x\r\n" + b"X-Long: a\r\n b\r\n" * 250_000 + b"Received: z\r\n\r\nbody"
+    assert receive.hops(b"Received: a\r\n\tb\r\n" * 101 + endless) == 101
+    assert receive.reference(b"Received: a\r\n\tb\r\n" + endless) == receive.reference(endless)
+    assert receive.reference(endless + b".") != receive.reference(endless)
