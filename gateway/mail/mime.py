@@ -52,7 +52,7 @@ class Mail:
     subject: str = ""
     sender: str = ""  #: the first mailbox of From, else of Sender or Reply-To; '' when there is none
     sender_name: str = ""
-    senders: int = 0  #: mailboxes in From
+    senders: int = 0  #: mailboxes in From, all such fields together
     message_id: str = ""
     in_reply_to: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
@@ -273,6 +273,8 @@ def _mail(top: tuple[tuple[str, bytes], ...], bag: _Bag, default: str) -> Mail:
     for name, value in top:
         first.setdefault(name, value)
     sender, senders = _sender(first, default)
+    others = [value for name, value in top if name == "from"][1:]
+    senders += sum(max(1, len(headers.addresses(value, default))) for value in others)
     if not sender.value:
         bag.note("no_from")
 

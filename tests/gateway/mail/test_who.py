@@ -130,6 +130,14 @@ def test_a_verdict_that_cannot_be_read_is_none_and_lets_no_forged_one_below_it_c
     assert trust.judge(forged, "10.0.0.1", HERE, ["10.0.0.0/8"]) is Trust.NONE
 
 
+def test_two_from_fields_are_two_senders():
+    """A signature holds for the last of them, readers show the first."""
+    two = letter(f"Authentication-Results: {HERE}; dmarc=pass", "From: thief@mailbox.example")
+    assert two.senders == 2
+    assert trust.judge(two, "10.0.0.1", HERE, ["10.0.0.0/8"]) is Trust.NONE
+    assert letter("From: ((((").senders == 2
+
+
 def test_the_topmost_verdict_counts_and_two_senders_never_pass():
     forged = letter(
         f"Authentication-Results: {HERE}; dmarc=fail header.from=mailbox.example",
