@@ -34,7 +34,12 @@ def _without_addresses(record: logging.LogRecord) -> bool:
     return record.levelno > logging.DEBUG
 
 
-logging.getLogger("urllib3.connectionpool").addFilter(_without_addresses)
+def hush() -> None:
+    """From now on no address is written down, whoever asks by `requests` in this process."""
+    logging.getLogger("urllib3.connectionpool").addFilter(_without_addresses)
+
+
+hush()
 
 
 class Line:
