@@ -39,7 +39,7 @@ class Section:
 
 
 SECTIONS = (
-    Section("http", 420), Section("mail", 420), Section("letters", 90), Section("phone", 840), Section("smpp", 300),
+    Section("http", 420), Section("mail", 420), Section("letters", 90), Section("phone", 600), Section("smpp", 300),
     Section("sms", 180),
 )  # fmt: skip
 NAMES = tuple(one.name for one in SECTIONS)

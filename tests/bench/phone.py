@@ -5,6 +5,7 @@ A row whose generator was late itself (p99 of sending to itself over 1 ms) says 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -27,17 +28,19 @@ from tests.bench.size import Size, say
 from tests.bench.table import Figure
 from tests.journeys.running import Demo
 
-SECONDS, ROUNDS = 10.0, 3  # measured, of each round
+SECONDS, ROUNDS = 5.0, 5  # measured, of each round
 CROWD = 1000
-CALLS = 200  # beside the web, and at once in the idle demo's weighing
+CALLS = 200  # beside the web
 RATE = 50  # new calls a second
+QUICK = 100  # the same, where the set-up is not what is measured
 KEYS = "100"  # complaint, unit not known, no explanation: then each call is recorded till it hangs up
-IDLE = 60  # seconds before the weighing
-BESIDE = (  # what else: pages are asked for; threads compute beside
-    ("alone", False, 0),
-    ("beside durable intake", False, 0),
-    ("beside intake and pages", True, 0),
-    ("beside intake, pages and two busy readers", True, 2),
+IDLE = 30  # seconds before the weighing
+INTAKE, PAGES = "durable intake", "pages"
+READERS = "two readers that never rest"
+BESIDE = (  # how the program is started; what else it does, in turn
+    ((), ((), (INTAKE,), (INTAKE, PAGES))),
+    (("--readers", "2"), ((INTAKE, PAGES, READERS),)),
+    (("--readers", "2", "--apart"), ((INTAKE, PAGES, READERS, "the plane apart"),)),
 )
 BOUND = 1.0  # ms; the generator alone must be better than that
 
@@ -75,14 +78,13 @@ def ring(target: str, calls: int, seconds: float, keys: str = "", rate: float = 
     return dict(json.loads(out.splitlines()[-1]))
 
 
-def crowded(calls: int, seconds: float, settle: float) -> Round:
-    """One round of menu calls that press keys and are recorded; `memory_kb` of each, `keys_lost`, `tickets`."""
-    with line(calls) as (up, over):
-        before = resident(up["pid"])
-        peak = [before]
-        told = _watched(up["pid"], peak, lambda: ring(f"127.0.0.1:{up['sip']}", calls, seconds, KEYS, settle=settle))
-    told["memory_kb"] = (max(peak) - before) / calls
-    return {**told, "line": over, "keys_lost": told["keys_sent"] - over.get("keys", 0)}
+def rung(up: Round, *words: Any, **more: Any) -> Round:
+    """The same on the line that is `up`; `core_percent` of it and its children meanwhile, `peak_kb` at most."""
+    target, peak = f"127.0.0.1:{up['sip']}", [0.0]
+    used, began = spent(up["pid"]), time.monotonic()
+    told = _watched(up["pid"], peak, lambda: ring(target, *words, **more))
+    share = (spent(up["pid"]) - used) / (time.monotonic() - began)
+    return {**told, "core_percent": 100 * share, "peak_kb": max(peak)}
 
 
 def _watched(pid: int, peak: list[float], deed: Any) -> Round:
@@ -107,23 +109,25 @@ def _watched(pid: int, peak: list[float], deed: Any) -> Round:
 
 
 def _crowd(size: Size) -> list[Figure]:
-    crowd, seconds, rounds = size.of(CROWD, 4), size.of(SECONDS, 0.5), []
-    for n in range(count := size.rounds(ROUNDS)):
-        rounds.append(crowded(crowd, seconds, size.of(5, 1)))
-        say(f"phone: {crowd} calls, round {n + 1} of {count}")
-    middle = sorted(rounds, key=lambda told: told["jitter_ms"]["p99"])[len(rounds) // 2]
+    """Menu calls that press keys and are recorded, again and again on one running program."""
+    crowd, seconds, count = size.of(CROWD, 4), size.of(SECONDS, 0.5), size.rounds(ROUNDS)
+    rounds = []
+    with line(crowd) as (up, over):
+        before = resident(up["pid"])
+        for n in range(count):
+            rounds.append(rung(up, crowd, seconds, KEYS, settle=size.of(5, 1)))
+            say(f"phone: {crowd} calls, round {n + 1} of {count}")
     what = f"{crowd} menu calls at once, keys and recording on, one core"
     setup = statistics.median(told["setup_ms"]["p99"] for told in rounds)
-    lost = sum(told["keys_lost"] for told in rounds)
-    tickets = sum(told["line"]["tickets"] for told in rounds)
-    failed = sum(told["failed"] for told in rounds)
-    memory = statistics.median(told["memory_kb"] for told in rounds)
+    failed, sent = (sum(told[name] for told in rounds) for name in ("failed", "keys_sent"))
+    memory = (max(told["peak_kb"] for told in rounds) - before) / crowd
+    tickets = f"of {crowd * count}; {over['tickets']} messages became tickets"
     return [
-        Figure(f"{what}: jitter p99", _ms(middle["jitter_ms"]["p99"]), "≤ 5 ms", _note(rounds, middle, seconds)),
+        _jitter(what, rounds, seconds),
         Figure(f"set-up p99 at {RATE} calls/s", _ms(setup), "≤ 100 ms", f"until {crowd} calls are up"),
-        Figure("failed calls", str(failed), "0", f"of {crowd * count}; {tickets} messages became tickets"),
-        Figure("lost keys", str(lost), "0", f"of {sum(told['keys_sent'] for told in rounds)}"),
-        Figure("memory a call", f"{memory:.0f} KB", "≤ 200 KB", "resident, with its recording"),
+        Figure("failed calls", str(failed), "0", tickets),
+        Figure("lost keys", str(sent - over.get("keys", 0)), "0", f"of {sent}"),
+        Figure("memory a call", f"{memory:.0f} KB", "≤ 200 KB", "resident, with its recording; most in all rounds"),
     ]
 
 
@@ -133,34 +137,34 @@ def _beside(size: Size) -> list[Figure]:
         return [Figure("calls beside the web", "not measured", "", "install wrk (Debian)")]
     rows = []
     calls, seconds, count = size.of(CALLS, 2), size.of(SECONDS, 0.5), size.rounds(ROUNDS)
-    for what, pages, readers in size.of(BESIDE, BESIDE[2:3]):
-        rounds = []
-        for n in range(count):
-            rounds.append(_beside_round(calls, seconds, what != "alone", pages, readers))
-            say(f"phone: {calls} calls {what}, round {n + 1} of {count}")
-        middle = sorted(rounds, key=lambda told: told["jitter_ms"]["p99"])[len(rounds) // 2]
-        rate = f", {middle['intakes']:.0f} intakes/s" if what != "alone" else ""
-        note = _note(rounds, middle, seconds) + rate
-        rows.append(Figure(f"{calls} calls {what}: jitter p99", _ms(middle["jitter_ms"]["p99"]), "≤ 5 ms", note))
+    for words, turns in size.of(BESIDE, BESIDE[2:]):
+        rounds: dict[tuple[str, ...], list[Round]] = {turn: [] for turn in turns}
+        with line(calls, *words) as (up, _):
+            for n, turn in itertools.product(range(count), turns):
+                rounds[turn].append(_beside_round(up, calls, seconds, turn))
+                say(f"phone: {calls} calls {_named(turn)}, round {n + 1} of {count}")
+        rows += [_jitter(f"{calls} calls {_named(turn)}", told, seconds) for turn, told in rounds.items()]
     return rows
 
 
-def _beside_round(calls: int, seconds: float, intake: bool, pages: bool, readers: int) -> Round:
-    with line(calls, "--readers", str(readers)) as (up, over), tempfile.TemporaryDirectory() as folder:
+def _named(turn: tuple[str, ...]) -> str:
+    return f"beside {', '.join(turn)}" if turn else "alone"
+
+
+def _beside_round(up: Round, calls: int, seconds: float, turn: tuple[str, ...]) -> Round:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         script = Path(folder) / "post.lua"
         script.write_text(SCRIPT)
-        web = f"http://127.0.0.1:{up['web']}"
-        length = f"{int(seconds) + 15}s"
-        loads = [["-c8", "-d", length, "-s", str(script), web]] if intake else []
-        loads += [["-c2", "-d", length, f"{web}/"]] if pages else []
-        with ExitStack() as stack:
-            running = [stack.enter_context(started(["taskset", "-c", "1", "wrk", "-t1", *words])) for words in loads]
-            told = ring(f"127.0.0.1:{up['sip']}", calls, seconds, settle=min(2, seconds))
-            for load in running:
-                load.send_signal(signal.SIGINT)
-            found = [load.communicate(timeout=30)[0] for load in running]
-    rate = next((row.split()[1] for row in found[0].splitlines() if row.startswith("Requests/sec")), 0) if found else 0
-    return {**told, "line": over, "intakes": float(rate)}
+        web, length = f"http://127.0.0.1:{up['web']}", f"{int(seconds) + 15}s"
+        loads = [["-c8", "-d", length, "-s", str(script), web]] if INTAKE in turn else []
+        loads += [["-c2", "-d", length, f"{web}/"]] if PAGES in turn else []
+        running = [stack.enter_context(started(["taskset", "-c", "1", "wrk", "-t1", *words])) for words in loads]
+        told = rung(up, calls, seconds, rate=QUICK, settle=min(1, seconds))
+        for load in running:
+            load.send_signal(signal.SIGINT)
+        found = [load.communicate(timeout=30)[0] for load in running]
+    rates = [row.split()[1] for row in "".join(found[:1]).splitlines() if row.startswith("Requests/sec")]
+    return {**told, "intakes": float(rates[0]) if rates else 0.0}
 
 
 def _weighing() -> list[Figure]:
@@ -179,17 +183,20 @@ def _weighing() -> list[Figure]:
     return [Figure("memory of Pasokh and its workers, idle", f"{weight:.0f} MB", "≤ 250 MB", f"after {IDLE} s")]
 
 
-def _note(rounds: list[Round], middle: Round, seconds: float) -> str:
-    """What helps to read a row: spread, worst, the generator's own part."""
-    spread = sorted(told["jitter_ms"]["p99"] for told in rounds)
-    alone = statistics.median(told["bare_p99_ms"] for told in rounds)
-    bound = ", generator-bound" if alone > BOUND else ""
-    core = statistics.median(told["line"]["core_percent"] for told in rounds)
-    return (
-        f"{len(rounds)} rounds of {seconds:.0f} s, {spread[0]:.2f} to {spread[-1]:.2f}, max "
-        f"{middle['jitter_ms']['max']:.1f} ms; core {core:.0f} %; generator alone {alone:.2f} ms{bound}; "
+def _jitter(what: str, rounds: list[Round], seconds: float) -> Figure:
+    """The median round's, with what helps to read it: spread, worst, the generator's own part."""
+    by = sorted(rounds, key=lambda told: told["jitter_ms"]["p99"])
+    least, middle, most = (by[at]["jitter_ms"]["p99"] for at in (0, len(by) // 2, -1))
+    alone, core, intakes = (
+        statistics.median(told.get(name, 0.0) for told in rounds) for name in ("bare_p99_ms", "core_percent", "intakes")
+    )
+    note = (
+        f"{len(rounds)} rounds of {seconds:.0f} s, {least:.2f} to {most:.2f}, "
+        f"max {by[len(by) // 2]['jitter_ms']['max']:.1f} ms; core {core:.0f} %; generator alone {alone:.2f} ms"
+        f"{', generator-bound' if alone > BOUND else ''}{f'; {intakes:.0f} intakes/s' if intakes else ''}; "
         f"load {os.getloadavg()[0]:.1f}"
     )
+    return Figure(f"{what}: jitter p99", _ms(middle), "≤ 5 ms", note)
 
 
 def _ms(value: float | None) -> str:
@@ -200,6 +207,12 @@ def resident(pid: int) -> float:
     """KB of a process (RSS)."""
     rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return float(next(int(row.split()[1]) for row in rows if row.startswith("Rss:")))
+
+
+def spent(pid: int) -> float:
+    """Seconds of processor time of a process and its children, those that live."""
+    rows = [Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in _family(pid)]
+    return sum(int(row[11]) + int(row[12]) for row in rows) / os.sysconf("SC_CLK_TCK")
 
 
 def _family(pid: int) -> list[int]:
