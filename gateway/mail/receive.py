@@ -21,6 +21,7 @@ from gateway.mail.settings import LineSettings
 log = logging.getLogger("pasokh.mail.receive")
 
 RAW = 262_144  # octets of raw that lie in the ticket's own transaction
+HEAD = mime.Limits().headers
 RECEIVED = 100  # fields after which it is a loop
 NOT_OF_THE_LETTER = re.compile(
     rb"(?:received|return-path|delivered-to|x-original-to|authentication-results|received-spf|arc-[a-z-]*|x-spam-[a-z-]*)"
@@ -159,9 +160,9 @@ async def _pieces(raw: bytes) -> AsyncIterator[bytes]:
 
 
 def _head(raw: bytes) -> int:
-    """Where the fields end."""
-    found = mime.BLANK.search(raw)
-    return found.start() if found else len(raw)
+    """Where the fields end, or as far as they are read: each hop writes at the top, so what it wrote lies before."""
+    found = mime.BLANK.search(raw, 0, HEAD)
+    return found.start() if found else min(len(raw), HEAD)
 
 
 def _contact(sender: str, judged: Trust) -> Contact | None:

@@ -10,6 +10,7 @@ from email import policy
 from email.message import EmailMessage
 
 from gateway.mail import marks, worker
+from tests.bench import stall
 from tests.bench.size import Size, say
 from tests.bench.table import Figure
 from tests.gateway.mail.persian import letters
@@ -45,7 +46,7 @@ def seconds(read: Callable[[bytes], None], every: Sequence[bytes]) -> float:
 
 
 def figures(size: Size) -> list[Figure]:
-    """Two rows: reading Persian letters, and the slowest hostile one."""
+    """Three rows: reading Persian letters, the slowest hostile one, and the one that holds up the loop the longest."""
     rounds = size.rounds(ROUNDS)
     every = [case.raw for case in letters()][: size.of(None, 20)]
     marks.read()
@@ -63,4 +64,5 @@ def figures(size: Size) -> list[Figure]:
             f"{len(every)} Persian letters, {rounds} rounds, {rate:,.0f}/s of CPU; quotes and HTML read too",
         ),
         Figure("the slowest of the hostile letters", f"{slowest[0]:.2f} s of CPU", "≤ 2 s", slowest[1]),
+        *stall.figures(size),
     ]  # fmt: skip

@@ -246,8 +246,9 @@ class _Stub:
         return Mail(sender="sara@mailbox.example", senders=1, subject="bench", text="x" * 2000, new="x" * 2000)
 
 
-async def _serve(kind: str, folder: Path) -> None:
-    from gateway import loop, supervise, wiring
+async def system(kind: str, folder: Path, parts: Any) -> Any:
+    """The mail channel of a whole program with one line and the unit `bench@example.ir`; stop `parts` in the end."""
+    from gateway import loop, wiring
     from gateway.mail import channel as mail
 
     loop.guest(asyncio.get_running_loop())
@@ -255,7 +256,6 @@ async def _serve(kind: str, folder: Path) -> None:
     if kind != "full":
         mail.Pool = lambda workers: _Stub()  # type: ignore[assignment,misc]
     mail.MailChannel.can_send = False  # receipts are put in the outbox with each ticket; sending them is another matter
-    parts = supervise.Parts()
     site = wiring.site(None)
     settings = replace(
         site.settings,
@@ -265,10 +265,18 @@ async def _serve(kind: str, folder: Path) -> None:
     )
     line = {"kind": "smtp", "domain": "example.ir", "port": 0, "relay_port": 1, "mails": 1_000_000, "disk_free": 0.0}
     site = replace(site, settings=settings, lines={"mail": {"line": {"main": line}}})
-    system = await wiring.start(site, folder, None, parts)
-    opened: Any = system.channels["mail"]
+    started_up = await wiring.start(site, folder, None, parts)
+    opened: Any = started_up.channels["mail"]
     book = opened._books["main"]
     book.units["bench"] = next(iter(book.units.values()))
+    return opened
+
+
+async def _serve(kind: str, folder: Path) -> None:
+    from gateway import supervise
+
+    parts = supervise.Parts()
+    opened = await system(kind, folder, parts)
     if kind == "protocol":
         opened._listeners["main"].deliver = _forget
     print(await _aiosmtpd(opened) if kind == "aiosmtpd" else opened.port(), flush=True)
