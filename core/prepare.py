@@ -258,7 +258,7 @@ def title(words: str) -> str | None:
 
 def _shows(words: str) -> bool:
     """Is there anything to see? Marks of direction and joiners are not."""
-    return any(c.isprintable() and not c.isspace() for c in words)
+    return words[:1].isalnum() or any(c.isprintable() and not c.isspace() for c in words)
 
 
 def _line(value: str | None, most: int) -> str | None:

@@ -83,12 +83,21 @@ async def test_the_code_waits_in_the_outbox_for_whoever_texted(desk: Desk, store
         sms(held=True),
         letter("m", trust=Trust.FAIL),
         Inbound("web", "w", TEXT, contact=PHONE),
-        Inbound("phone", "p", TEXT, contact=PHONE),
+        Inbound("phone", "p", TEXT, contact=replace(PHONE, proven=False)),
+        Inbound("phone", "p", TEXT, contact=replace(PHONE, value="+982188880000")),
+        Inbound("phone", "p", TEXT, contact=PHONE, quiet=True),
     ],
 )
 async def test_nothing_is_sent_to_whom_nothing_should_be(desk: Desk, store: Store, quiet: Inbound):
     await desk.take(quiet)
     assert await count(store, outbox) == 0
+
+
+async def test_who_rings_from_a_proven_mobile_reads_the_code_by_sms(desk: Desk, store: Store):
+    receipt = await desk.take(Inbound("phone", "p", TEXT, contact=PHONE, line="main"))
+    (row,) = await rows(store, outbox)
+    assert (row["ticket"], row["channel"], row["line"], row["purpose"]) == (receipt.ticket, "sms", None, "receipt")
+    assert (await one(store, ticket, receipt.ticket))["answer_by"] == "phone"
 
 
 async def test_a_form_that_asks_for_a_text_gets_one(desk: Desk, store: Store):

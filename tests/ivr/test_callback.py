@@ -320,7 +320,11 @@ async def test_an_answer_goes_out_by_telephone_and_falls_back_to_sms(opened, rea
             told = await made.read(events_of, number)
             assert ("heard" in [data.get("state") for data in told]) == (stage == "accepted")
         assert [data["state"] for data in told if data.get("state") in ("failed", "next")] == ["failed", "next"]
-        [sms] = [row for row in await made.read(all_of, outbox) if row["channel"] == "sms" and row["ticket"] == number]
+        texts_of = [
+            row for row in await made.read(all_of, outbox) if row["channel"] == "sms" and row["ticket"] == number
+        ]
+        assert [row["purpose"] for row in texts_of] == ["receipt", "answer"]
+        sms = texts_of[1]
         assert (sms["purpose"], sms["text"], sms["contact"]) == ("answer", "لوله تعویض شد.", row["contact"])
         assert len(legs) == 2
     finally:
