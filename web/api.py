@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import Annotated
 
@@ -285,7 +286,7 @@ def _inbound(visit: Visit, body: NewTicket, key: str) -> Inbound:
         raise Refused(422, errors={"text": "short"})
     return Inbound(
         channel="web",
-        ref=f"api:{key or secrets.token_hex(16)}",
+        ref=f"api:{_once(body, key) if key else secrets.token_hex(16)}",
         text=cleaned,
         kind=Kind(body.kind),
         contact=(mail or phone) if body.answer_by == "mail" else (phone or mail),
@@ -297,6 +298,11 @@ def _inbound(visit: Visit, body: NewTicket, key: str) -> Inbound:
         place=words.clean(body.place) if body.place else None,
         answer_by="web" if body.answer_by == "here" else body.answer_by,
     )
+
+
+def _once(body: NewTicket, key: str) -> str:
+    """A key of a stranger's choice with the body it came with: only both together find the first receipt."""
+    return f"{key}:{hashlib.sha256(msgspec.json.encode(body)).hexdigest()[:32]}"
 
 
 def _phone(typed: str | None) -> Contact | None:

@@ -60,6 +60,14 @@ async def test_an_idempotency_key_gets_the_first_receipt(site: Site):
     assert (first[1]["first"], again[1]["first"]) == (True, False)
 
 
+async def test_who_guesses_an_idempotency_key_is_told_nobody_elses_code_and_pin(site: Site):
+    mine = await call(site, "POST", "/tickets", {"kind": "request", "text": TEXT}, **{"Idempotency-Key": "1"})
+    other = await call(site, "POST", "/tickets", {"kind": "request", "text": "سخنی دیگر"}, **{"Idempotency-Key": "1"})
+    assert other[0] == 201
+    assert (other[1]["first"], other[1]["same_id"]) == (True, False)
+    assert other[1]["code"] != mine[1]["code"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "field"),
     [
