@@ -288,7 +288,7 @@ def _find(s: Connection, within: sa.ColumnElement[bool], number: int) -> _Found:
         _of(s, _sent(number)),
         events,
         frozenset(s.execute(sa.select(raw.c.message).where(raw.c.message.in_([m["id"] for m in messages]))).scalars()),
-        _staff_names(s, [m["author"] for m in messages], [e["actor"] for e in events]),
+        _staff_names(s, [m["author"] for m in messages], [e["actor"] for e in events]),  # who approved is an actor, too
         _of(s, _same_contact(row, within)) if row["contact"] is not None else [],
         calls.of(s, [one.contact for one in there]),
         there,
@@ -325,7 +325,7 @@ def _message(office: Office, found: _Found, one: RowMapping) -> MessageView:
         files=[kept(row) for row in found.files if row["message"] == one["id"]],
         deliveries=[delivery(office, row) for row in found.deliveries if row["message"] == one["id"]],
         has_raw=one["id"] in found.raws or one["raw_key"] is not None, withdrawn=one["withdrawn_at"] is not None,
-        marks=one["marks"], meta=one["meta"],
+        marks=one["marks"], meta=one["meta"], approver=found.names.get(one["meta"].get("approved_by"), ""),
     )  # fmt: skip
 
 

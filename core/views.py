@@ -104,6 +104,7 @@ class MessageView:
     withdrawn: bool = False
     marks: Sequence[str] = ()  #: words: same_id, unreadable, other_number, beside, …
     meta: Mapping[str, Any] = field(default_factory=dict)
+    approver: str = ""  #: name of the second person, who let it go
 
 
 @dataclass(frozen=True, slots=True)

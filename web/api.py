@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from core import codes, desk, people, phones, replies
+from core import approvals, codes, desk, people, phones, replies
 from core import text as words
 from core.channels import Asker, Contact, ContactKind, Inbound, Kind
 from core.errors import NotFound
@@ -27,6 +27,8 @@ IDEMPOTENCY = Param("Idempotency-Key", "header", "Repeat with the same key and b
 })  # fmt: skip
 READ = auth.token("tickets.read", Permission.READ)
 WRITE = auth.token("tickets.write", Permission.REPLY)
+SUBMIT = auth.token("tickets.write", Permission.SUBMIT)
+APPROVE = auth.token("tickets.write", Permission.APPROVE)
 TicketKind = Annotated[str, Meta(pattern="^(complaint|criticism|suggestion|request|thanks)$")]
 
 
@@ -156,6 +158,22 @@ class MessageIn(Struct, frozen=True, forbid_unknown_fields=True):
     then: Annotated[str, Meta(pattern="^(answered|asked)$")] = "answered"
 
 
+class DraftIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """An answer for a second person to let go. `version` is the ticket's as last read."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=10_000)]
+    version: Annotated[int, Meta(ge=0)]
+    channel: Annotated[str, Meta(pattern="^(web|sms|mail|phone|desk)$")] | UnsetType = UNSET
+
+
+class ApprovalIn(Struct, frozen=True, forbid_unknown_fields=True):
+    """A decision about the answer that waits, on the ticket as last read. With `back`, a note, it returns to its
+    writer; without, it goes out."""
+
+    version: Annotated[int, Meta(ge=0)]
+    back: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
+
+
 class Written(Struct, frozen=True):
     """What was written."""
 
@@ -208,7 +226,7 @@ async def track(call: Call, body: TrackIn) -> TrackOut:
 
 
 @api.op("GET", "/tickets", access=READ, errors=(401, 403, 422), params=[
-    Param("view", "query", "mine, new, due, breached, asked, outside, disputed, all"),
+    Param("view", "query", "mine, new, due, breached, asked, outside, disputed, approvals, all"),
     Param("q", "query", "a code or words"),
     Param("after", "query", "`next` of the page before"),
     Param("limit", "query", "rows", {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}),
@@ -216,7 +234,7 @@ async def track(call: Call, body: TrackIn) -> TrackOut:
 async def list_tickets(call: Call) -> PageOut:
     """Tickets of the token's units, by view."""
     view, limit = call.query.get("view", "all"), call.query.get("limit", "50")
-    if view not in ("mine", "new", "due", "breached", "asked", "outside", "disputed", "all"):
+    if view not in ("mine", "new", "due", "breached", "asked", "outside", "disputed", "approvals", "all"):
         raise Refused(422, errors={"view": "choice"})
     if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= 200):
         raise Refused(422, errors={"limit": "range"})
@@ -241,12 +259,34 @@ async def write_message(call: Call, body: MessageIn) -> Written:
     if body.way == "note":
         await desk.note(store, who, ticket, body.version, body.text)
         return Written(str(ticket), None)
-    key = call.visit.request.headers.get("Idempotency-Key")
-    if key is not None and len(key) > 64:
-        raise Refused(422, errors={"Idempotency-Key": "long"})
     channel = None if body.channel is UNSET else body.channel
-    message = await replies.reply(store, who, ticket, body.version, body.text, channel=channel, ref=key, then=body.then)
+    message = await replies.reply(
+        store, who, ticket, body.version, body.text, channel=channel, ref=_key(call), then=body.then
+    )
     return Written(str(ticket), str(message))
+
+
+@api.op(
+    "POST", "/tickets/{id}/drafts", access=SUBMIT, status=201, errors=(401, 403, 404, 409, 422), params=[IDEMPOTENCY]
+)
+async def submit_draft(call: Call, body: DraftIn) -> Written:
+    """Write an answer that a second person lets go; `message` is the draft's id."""
+    channel = None if body.channel is UNSET else body.channel
+    who, ticket = _actor(call), ticket_id(call)
+    draft = await approvals.submit(
+        call.visit.parts.store, who, ticket, body.version, body.text, channel, ref=_key(call)
+    )
+    return Written(str(ticket), str(draft))
+
+
+@api.op("POST", "/tickets/{id}/approval", access=APPROVE, status=201, errors=(401, 403, 404, 409, 422))
+async def approve_draft(call: Call, body: ApprovalIn) -> Written:
+    """Let the waiting answer go as it was submitted, or send it back to its writer with a note."""
+    store, who, ticket = call.visit.parts.store, _actor(call), ticket_id(call)
+    if body.back is not None:
+        await approvals.send_back(store, who, ticket, body.version, body.back)
+        return Written(str(ticket), None)
+    return Written(str(ticket), str(await approvals.approve(store, who, ticket, body.version)))
 
 
 async def openapi(visit: Visit) -> web.StreamResponse:
@@ -264,6 +304,13 @@ def _actor(call: Call) -> Actor:
     if call.actor is None:
         raise Refused(401)
     return call.actor
+
+
+def _key(call: Call) -> str | None:
+    key = call.visit.request.headers.get("Idempotency-Key")
+    if key is not None and len(key) > 64:
+        raise Refused(422, errors={"Idempotency-Key": "long"})
+    return key
 
 
 def _inbound(visit: Visit, body: NewTicket, key: str) -> Inbound:

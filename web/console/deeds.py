@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from aiohttp import web
 
-from core import desk, jalali
+from core import approvals, desk, jalali
 from core.errors import Guarded, NotAllowed, Stale, WrongInput, WrongState
 from web import forms
 from web.console import ticket
@@ -40,6 +40,14 @@ class Told:
 
     version: Annotated[int, VERSION]
     text: Annotated[str, Text(10_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """With a note to a colleague."""
+
+    version: Annotated[int, VERSION]
+    text: Annotated[str, Text(approvals.LONGEST)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,18 @@ async def _route(visit: Visit, number: int, form: Routed) -> None:
     await desk.route(visit.parts.store, visit.actor, number, form.version, form.unit, form.reason)
 
 
+async def _approve(visit: Visit, number: int, form: Plain) -> None:
+    await approvals.approve(visit.parts.store, visit.actor, number, form.version)
+
+
+async def _send_back(visit: Visit, number: int, form: Returned) -> None:
+    await approvals.send_back(visit.parts.store, visit.actor, number, form.version, form.text)
+
+
+async def _take_back(visit: Visit, number: int, form: Plain) -> None:
+    await approvals.take_back(visit.parts.store, visit.actor, number, form.version)
+
+
 async def _note(visit: Visit, number: int, form: Told) -> None:
     await desk.note(visit.parts.store, visit.actor, number, form.version, form.text)
 
@@ -149,6 +169,9 @@ DEEDS: dict[str, Deed] = {
     "assign": Deed(Assigned, _assign),
     "route": Deed(Routed, _route),
     "note": Deed(Told, _note),
+    "approve": Deed(Plain, _approve),
+    "send_back": Deed(Returned, _send_back),
+    "take_back": Deed(Plain, _take_back),
     "ask": Deed(Told, _ask),
     "outside": Deed(Outside, _outside),
     "resume": Deed(Plain, _resume),

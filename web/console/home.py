@@ -11,7 +11,7 @@ from core.permissions import Permission
 from web.console import queue
 from web.visit import Visit
 
-VIEWS = ("mine", "new", "due", "breached", "told", "disputed")
+VIEWS = ("mine", "new", "due", "breached", "told", "approvals", "disputed")
 SHOWN = 5  # rows of each list
 
 

@@ -8,7 +8,7 @@ from core import codes, desk
 from core.views import Page
 from web.visit import Visit
 
-VIEWS = ("mine", "new", "due", "breached", "told", "asked", "outside", "disputed", "held", "open", "all")
+VIEWS = ("mine", "new", "due", "breached", "told", "asked", "outside", "disputed", "approvals", "held", "open", "all")
 PAGE = 50  # rows
 
 

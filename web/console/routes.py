@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.permissions import Permission
 from web.auth import PUBLIC, SIGNED_IN, session
 from web.console import (
+    approvals,
     deeds,
     home,
     letters,
@@ -36,6 +37,7 @@ ROUTES: list[Route] = [
     get("/console/", home.show, SIGNED_IN),
     get("/console/queue", queue.show, READ),
     get("/console/find", queue.find, READ),
+    get("/console/approvals", approvals.show, session(Permission.APPROVE)),
     get("/console/new", walkin.show, session(Permission.WALK_IN)),
     post("/console/new", walkin.send, session(Permission.WALK_IN), Limits()),
     get("/console/out", out.show, READ),

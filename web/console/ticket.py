@@ -10,7 +10,7 @@ from typing import Annotated
 
 from aiohttp import web
 
-from core import desk, people, replies
+from core import approvals, desk, people, replies
 from core.channels import Measure, Measuring
 from core.errors import Guarded, NotAllowed, Stale, WrongInput, WrongState
 from core.model import Contact, Way
@@ -27,12 +27,12 @@ CHANNELS = ("web", "sms", "mail", "phone", "desk")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The reply box. `way` note keeps the words inside."""
+    """The reply box. `way` note keeps the words inside, submit lets a second person send them."""
 
     version: Annotated[int, Whole(0, 2**53)]
     text: Annotated[str, Text(10_000)]
     ref: Annotated[str, Word(64)]
-    way: Annotated[str, Choice(("reply", "note"))] = "reply"
+    way: Annotated[str, Choice(("reply", "submit", "note"))] = "reply"
     channel: Annotated[str | None, Choice(CHANNELS)] = None
     then: Annotated[str, Choice(("answered", "asked"))] = "answered"
 
@@ -107,6 +107,9 @@ async def _send(visit: Visit, form: Reply) -> None:
     if form.way == "note":
         await desk.note(store, who, ticket, form.version, form.text)
         return
+    if form.way == "submit":
+        await approvals.submit(store, who, ticket, form.version, form.text, form.channel, visit.form.files, form.ref)
+        return
     await replies.reply(
         store,
         who,
@@ -124,7 +127,9 @@ async def _page(
     visit: Visit, view: TicketView, status: int = 200, tried: str = "", errors: Mapping[str, str] | None = None
 ) -> web.Response:
     colleagues = await people.colleagues(visit.parts.store) if "assign" in view.events_allowed else []
-    typed = {name: visit.form.get(name) for name in ("text", "reason", "unit", "until", "staff", "then", "channel")}
+    typed = {
+        name: visit.form.get(name) for name in ("text", "reason", "unit", "until", "staff", "then", "channel", "way")
+    }
     return visit.page(
         "console/ticket.html",
         status,
