@@ -94,7 +94,8 @@ def bearer(request: web.Request) -> str:
 
 def peer(request: web.Request, proxies: Sequence[str]) -> str:
     """The caller's address: the socket's, or the right-most hop that no configured proxy added."""
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    said = ",".join(request.headers.getall("X-Forwarded-For", []))  # some proxies add a line, some a hop to the line
+    hops = [hop.strip() for hop in said.split(",") if hop.strip()]
     address = request.remote or ""
     while hops and _within(address, proxies):
         address = hops.pop()

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from core import codes
 from core.channels import RawReply, RawRequest
@@ -222,6 +223,14 @@ async def test_a_report_of_broken_policy_is_counted_and_a_long_one_refused(site:
 )
 def test_an_address_is_counted_by_its_network(address: str, expected: str):
     assert auth.bucket(address) == expected
+
+
+def test_a_proxy_that_adds_a_line_of_its_own_is_believed_and_not_the_callers():
+    from aiohttp.test_utils import make_mocked_request
+
+    sent = [("X-Forwarded-For", "203.0.113.7"), ("X-Forwarded-For", "198.51.100.9")]
+    request = make_mocked_request("GET", "/", headers=CIMultiDict(sent)).clone(remote="10.0.0.1")
+    assert auth.peer(request, ["10.0.0.0/8"]) == "198.51.100.9"
 
 
 class Hook:
