@@ -119,14 +119,14 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail address: one @, the domain lower case and as punycode, at most 254 characters."""
+    """A mail address: one @, lower case as letters' senders are kept, the domain as punycode, at most 254 characters."""
 
     def clean(self, values: Sequence[str]) -> str:
         typed = values[0].strip()
         if len(typed) > 254 or not MAIL.fullmatch(typed):
             raise Wrong("shape")
         local, _, domain = typed.partition("@")
-        return f"{local}@{_domain(domain)}"
+        return f"{local.lower()}@{_domain(domain)}"
 
 
 @dataclass(frozen=True, slots=True)

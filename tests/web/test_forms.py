@@ -30,7 +30,7 @@ CODE = "72940518364"
         (forms.Code(), "٧٢٩٤٠٥١٨٣٦٤", CODE),
         (forms.Phone(), "۰۹۱۲۰۰۰۰۰۰۰", "+989120000000"),
         (forms.Phone(), "0098 912 000 0000", "+989120000000"),
-        (forms.Mail(), " maryam@Example.IR ", "maryam@example.ir"),
+        (forms.Mail(), " Maryam@Example.IR ", "maryam@example.ir"),
         (forms.Mail(), "a@نمونه.ir", "a@xn--hhbbbed.ir"),
         (forms.Date(), "۱۴۰۵/۹/۱", date(2026, 11, 22)),
         (forms.Date(), "2026-11-22", date(2026, 11, 22)),
