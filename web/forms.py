@@ -119,7 +119,7 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail address: one @, lower case as letters' senders are kept, the domain as punycode, at most 254 characters."""
+    """A mail address: one @, lower case as letters' senders are, the domain as punycode, at most 254 characters."""
 
     def clean(self, values: Sequence[str]) -> str:
         typed = values[0].strip()
