@@ -50,6 +50,7 @@ class Postgresql:
         self._info = info | {"position": self._position, "horizon": self._horizon, "alone": _alone}
         self._engine = _engine(url, SETTINGS, pool_size=POOL, max_overflow=1)
         self._connection: AsyncConnection | None = None
+        self._raw: asyncpg.Connection | None = None
 
         @sa.event.listens_for(self._engine.sync_engine, "connect")
         def connected(raw: Any, record: Any) -> None:
@@ -80,9 +81,7 @@ class Postgresql:
         if not fresh:
             return set()
         sql, args = store_statement.insert(fresh, self._base)
-        connection = await self._own()
-        raw = (await connection.get_raw_connection()).driver_connection
-        assert isinstance(raw, asyncpg.Connection)
+        raw = await self._driver()
         try:
             return {row[0] for row in await raw.fetch(sql, *args)}
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -169,8 +168,16 @@ class Postgresql:
             self._connection = connection
         return self._connection
 
+    async def _driver(self) -> asyncpg.Connection:
+        """The same connection as its driver has it; kept, as asking for it anew costs as much as two tickets."""
+        connection = await self._own()
+        if self._raw is None:
+            self._raw = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(self._raw, asyncpg.Connection)
+        return self._raw
+
     async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._raw = self._connection, None, None
         if connection is not None:
             with contextlib.suppress(DBAPIError, OSError):
                 await connection.invalidate()
