@@ -29,7 +29,7 @@ _COMBINING = re.compile(  # of the scripts met here: Latin, Cyrillic, Hebrew, Ar
     r"\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08ca-\u08e1\u08e3-\u08ff\u1ab0-\u1aff\u1dc0-\u1dff"
     r"\u20d0-\u20ff\ufe20-\ufe2f]+"
 )
-_WORD = re.compile(r"\w+")
+_BETWEEN = re.compile(r"[^\w\s]+")
 _DIGITS = str.maketrans("۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩", "0123456789" * 2)
 _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _SYNONYMS = (("مسیول", "مسوول"),)  # two spellings of one word that folding leaves apart
@@ -85,17 +85,17 @@ def fold(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """Folded words, cut at blanks, punctuation and ZWNJ."""
-    return _WORD.findall(_fold(_opened(text).replace(ZWNJ, " ")))
+    return _cut(_fold(_opened(text).replace(ZWNJ, " ")))
 
 
 def readings(text: str) -> tuple[list[str], list[str]]:
     """Folded words with compounds joined at their ZWNJ, and with them cut there."""
     if ZWNJ not in text:
-        whole = _WORD.findall(fold(text))
+        whole = _cut(fold(text))
         return whole, whole
-    folded = _fold(_opened(text).replace(ZWNJ, _JOINT))
-    cut = _WORD.findall(folded)
-    return (_WORD.findall(folded.replace(_JOINT, "")), cut) if _JOINT in folded else (cut, cut)
+    parted = _BETWEEN.sub(" ", _fold(_opened(text).replace(ZWNJ, _JOINT)))  # the joint is a blank, too
+    cut = parted.split()
+    return (parted.replace(_JOINT, "").split(), cut) if _JOINT in parted else (cut, cut)
 
 
 def index_text(text: str) -> str:
@@ -116,7 +116,12 @@ def query(text: str) -> Query:
 
 
 def _glue(text: str) -> str:
-    return "".join(_WORD.findall(fold(text)))
+    return "".join(_cut(fold(text)))
+
+
+def _cut(text: str) -> list[str]:
+    """The runs of letters and digits: what is neither that nor a blank is rare, and `split` is quick."""
+    return _BETWEEN.sub(" ", text).split()
 
 
 def _opened(text: str) -> str:
