@@ -75,13 +75,12 @@ def orphaned(s: Connection, now: int) -> int:
 
 def ready_rows(channel: str, now: int, n: int) -> sa.Select[Any]:
     """Numbers of up to `n` rows that may be claimed, the most urgent first; PostgreSQL passes over locked ones."""
-    return (
-        sa.select(outbox.c.id)
-        .where(*_free(channel), outbox.c.due_at <= now)
-        .order_by(outbox.c.lane, outbox.c.due_at, outbox.c.id)
-        .limit(n)
-        .with_for_update(skip_locked=True, of=outbox)
-    )
+    return _ready(channel, now, n).with_for_update(skip_locked=True, of=outbox)
+
+
+def _ready(channel: str, now: int, n: int) -> sa.Select[Any]:
+    ask = sa.select(outbox.c.id, outbox.c.due_at).where(*_free(channel), outbox.c.due_at <= now)
+    return ask.order_by(outbox.c.lane, outbox.c.due_at, outbox.c.id).limit(n)
 
 
 def unfinished(state: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
@@ -118,9 +117,13 @@ def too_late(s: Connection, channel: str, now: int) -> Sequence[RowMapping]:
     return s.execute(deed).mappings().all()
 
 
-def next_due(s: Connection, channel: str) -> int | None:
-    """When the next row that waits for no other is due, ms UTC; None when there is none."""
-    found = s.execute(due_rows(channel)).scalar_one()
+def next_due(s: Connection, channel: str, now: int) -> int | None:
+    """When a row that waits for no other is due, ms UTC; None when there is none.
+
+    Any that may be claimed at once, else the soonest: a long queue is not looked through.
+    """
+    first = s.execute(_ready(channel, now, 1)).first()
+    found = first.due_at if first is not None else s.execute(due_rows(channel)).scalar_one()
     return None if found is None else int(found)
 
 

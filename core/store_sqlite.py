@@ -1,4 +1,7 @@
-"""SQLite under the store: one writer thread, four readers, every commit fsynced, a lock that names its owner."""
+"""SQLite under the store: one writer thread, four readers, every commit fsynced, a lock that names its owner.
+
+Deeds that wait while one transaction is under way share the next one: an fsync for all of them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +20,8 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from core import migrations
-from core.errors import Busy
+from core.batch import savepoint
+from core.errors import Busy, PasokhError
 from core.events import Doorbell
 from core.prepared import Prepared
 from core.refusal import Fault, Refusal
@@ -28,6 +33,7 @@ READERS = 4
 CHECKPOINT = 16384  #: pages (64 MB) of the write-ahead log before a commit copies them home; sooner when idle
 IDLE = 3.0  #: seconds between looks whether an idle writer may do so
 WAITING = 1000  #: deeds in front of the writer; beyond: Busy
+GROUP = 200  #: deeds of one transaction
 OLDEST = (3, 35)  #: RETURNING
 NETWORKS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "ceph", "glusterfs", "fuse.glusterfs", "afs"}
 
@@ -40,6 +46,16 @@ _SET_UP = (
     "PRAGMA cache_size = -16000",
     f"PRAGMA wal_autocheckpoint = {CHECKPOINT}",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A deed that raised."""
+
+    error: Exception
+
+
+Deed = tuple[Callable[..., Any], "asyncio.Future[Any]"]
 
 
 class Sqlite:
@@ -57,7 +73,8 @@ class Sqlite:
         self._engine = self._make(_SET_UP, "BEGIN IMMEDIATE", 1)
         self._reading = self._make(("PRAGMA query_only = ON", "PRAGMA busy_timeout = 5000"), "BEGIN", READERS)
         self._pos = 0
-        self._waiting = 0
+        self._deeds: list[Deed] = []
+        self._grouping: asyncio.Task[None] | None = None
         self._dirty = False
         self._resting: asyncio.Task[None] | None = None
 
@@ -78,13 +95,13 @@ class Sqlite:
         return await self._on_writer(self._transact, deed, *args)
 
     async def write(self, deed: Callable[..., T], *args: Any) -> T:
-        if self._waiting >= WAITING:
+        if len(self._deeds) >= WAITING:
             raise Busy(1)
-        self._waiting += 1
-        try:
-            return await self._on_writer(self._transact, deed, *args)
-        finally:
-            self._waiting -= 1
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._deeds.append((lambda s: deed(s, *args), told))
+        if self._grouping is None or self._grouping.done():
+            self._grouping = asyncio.create_task(self._write_groups(), name="deeds")
+        return await told
 
     async def read(self, query: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._query, query, *args)
@@ -94,6 +111,8 @@ class Sqlite:
         if self._resting:
             self._resting.cancel()
             await asyncio.wait([self._resting])
+        if self._grouping:
+            await asyncio.wait([self._grouping])
         loop = asyncio.get_running_loop()
         await self._on_writer(self._finish)
         await loop.run_in_executor(None, self._threads.shutdown)
@@ -114,6 +133,37 @@ class Sqlite:
         if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return Fault.AWAY
         return Fault.NONE
+
+    # ------------------------------------------------------------ group commit of deeds
+
+    async def _write_groups(self) -> None:
+        while self._deeds:
+            group, self._deeds = self._deeds[:GROUP], self._deeds[GROUP:]
+            outcomes = await self._on_writer(self._together, [deed for deed, _ in group])
+            for (_, told), outcome in zip(group, outcomes, strict=True):
+                if told.done():  # its caller has gone; what it did stays
+                    continue
+                if isinstance(outcome, Failed):
+                    told.set_exception(outcome.error)
+                else:
+                    told.set_result(outcome)
+
+    def _together(self, deeds: Sequence[Callable[..., Any]]) -> list[Any]:
+        """Each deed's outcome. One that is refused takes back its own rows alone; a fault of its own ends the
+        transaction, and each is tried by itself. A disk that failed is not tried again: nobody knows what is on it."""
+        if len(deeds) > 1:
+            try:
+                return self._transact(_all, deeds)
+            except Exception as error:  # noqa: BLE001 told to all of them, or each tells its own below
+                if self.fault(error) is not Fault.NONE:
+                    return [Failed(error)] * len(deeds)
+        return [self._single(deed) for deed in deeds]
+
+    def _single(self, deed: Callable[..., Any]) -> Any:
+        try:
+            return self._transact(deed)
+        except Exception as error:  # noqa: BLE001 told to whoever waits for it
+            return Failed(error)
 
     # ------------------------------------------------------------ in the threads
 
@@ -183,7 +233,7 @@ class Sqlite:
     async def _rest(self) -> None:
         while True:
             await asyncio.sleep(IDLE)
-            if self._dirty and not self._waiting:
+            if self._dirty and not self._deeds:
                 self._dirty = False
                 await self._on_writer(self._checkpoint, "PASSIVE")
 
@@ -198,6 +248,18 @@ class Sqlite:
                 self._checkpoint("PASSIVE")
             self._writer.close()
         self._engine.dispose()
+
+
+def _all(s: Connection, deeds: Sequence[Callable[..., Any]]) -> list[Any]:
+    return [_behind_savepoint(s, deed) for deed in deeds]
+
+
+def _behind_savepoint(s: Connection, deed: Callable[..., Any]) -> Any:
+    try:
+        with savepoint(s):
+            return deed(s)
+    except PasokhError as error:
+        return Failed(error)
 
 
 async def open_file(path: Path, info: dict[str, Any]) -> Sqlite:

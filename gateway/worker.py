@@ -95,8 +95,8 @@ class Worker:
     async def _next(self, channel: str, n: int) -> Sequence[Claimed]:
         """Up to `n` claims; waits for the doorbell when nothing is due (a claim is a write, so it would ring too)."""
         since = self.store.doorbell.count
-        due = await self.store.read(outbox.next_due, channel)
         now = self.clock.now()
+        due = await self.store.read(outbox.next_due, channel, now)
         if self._stopping:
             return []
         if due is None or due > now:

@@ -29,7 +29,6 @@ from core.clock import SystemClock
 from core.files import Files
 from core.intake import Desk
 from core.outcomes import Result
-from core.sending import UNFINISHED
 from core.store import Store
 from core.throttle import Throttle
 from gateway.worker import Worker
@@ -139,11 +138,10 @@ async def by_store(home: House) -> float:
 
 async def by_channel(home: House, count: int) -> float:
     """The same rows through worker, channel and the real client to the made-up provider, 200 a call."""
-    left = sa.select(sa.func.count()).where(outbox.outbox.c.state.in_(list(UNFINISHED)))
     worker = Worker(home.store, {"sms": home.channel}, home.ring, SystemClock())
     begun = time.perf_counter()
     await worker.start()
-    while await home.store.read(lambda s: s.execute(left).scalar_one()):
+    while await home.store.read(outbox.next_due, "sms", SystemClock().now()) is not None:
         await home.store.doorbell.wait(home.store.doorbell.count, 0.05)
     took = time.perf_counter() - begun
     await worker.stop(1)

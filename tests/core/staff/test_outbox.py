@@ -295,10 +295,10 @@ async def test_many_workers_never_claim_a_row_twice(world: World):
 async def test_the_next_due_row_is_told_unless_it_waits_for_another(world: World):
     ticket = await world.plant()
     now = world.clock.now()
-    assert await world.store.read(outbox.next_due, "sms") is None
+    assert await world.store.read(outbox.next_due, "sms", world.clock.now()) is None
     await world.put(ticket, seq=2, due_at=now + 5000)
     await world.put(ticket, seq=3, due_at=now)
-    assert await world.store.read(outbox.next_due, "sms") == now + 5000
+    assert await world.store.read(outbox.next_due, "sms", world.clock.now()) == now + 5000
 
 
 async def test_mail_rows_carry_their_thread(world: World):
