@@ -69,6 +69,7 @@ def _submit(s: Connection, office: Office, who: Actor, number: int, version: int
     row = enter(s, office, who, number, version)
     check(office, who, row, "submit")
     move(State(row["state"]), "submit")
+    drafts.another_person(s, row, who.staff)
     way = replies.way_out(s, row, words.channel, office.calls_back)[0]  # a way that leads nowhere is told now
     now = office.clock.now()
     draft, seq = write(
@@ -85,6 +86,7 @@ def _submit(s: Connection, office: Office, who: Actor, number: int, version: int
 
 def _approve(s: Connection, office: Office, who: Actor, number: int, version: int | None) -> int:
     row, draft = _entered(s, office, who, number, version, "reply")
+    drafts.another_person(s, row, who.staff)
     words = Words(draft["text"], draft["meta"].get("channel"), _files(s, draft["id"]), None, "reply", None)
     drafts.settle(s, row, drafts.APPROVED)
     meta = {"author": draft["author"], "approved_by": who.staff, "draft": draft["id"]}

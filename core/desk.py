@@ -130,7 +130,7 @@ def _take(s: Connection, office: Office, who: Actor, number: int, version: int |
     mine = row["assignee"] in (None, who.staff)
     if not may(office, who, Permission.TAKE if mine else Permission.ASSIGN, row):
         raise NotAllowed("take")
-    _another_person(s, row, who.staff)
+    drafts.another_person(s, row, who.staff)
     return _turn(s, office, who, row, "assign", kind="take", changes={"assignee": who.staff})
 
 
@@ -138,7 +138,7 @@ def _assign(s: Connection, office: Office, who: Actor, number: int, version: int
     row = enter(s, office, who, number, version)
     check(office, who, row, "assign")
     _can_answer(s, office, row, assignee)
-    _another_person(s, row, assignee)
+    drafts.another_person(s, row, assignee)
     return _turn(s, office, who, row, "assign", data={"assignee": assignee}, changes={"assignee": assignee})
 
 
@@ -151,15 +151,6 @@ def _can_answer(s: Connection, office: Office, row: RowMapping, assignee: int) -
         allowed(theirs, right, row["unit"], office.rights, assigned=True, now=now) for right in writes
     ):
         raise WrongInput("staff", "not_in_unit")
-
-
-def _another_person(s: Connection, row: RowMapping, assignee: int) -> None:
-    """An objection is looked at by somebody who did not write the answer."""
-    if row["state"] != State.DISPUTED:
-        return
-    ask = sa.select(event.c.actor, event.c.data).where(event.c.ticket == row["id"], event.c.kind == "reply")
-    if any(one.actor == f"staff:{assignee}" or one.data.get("author") == assignee for one in s.execute(ask)):
-        raise Guarded("same_person")
 
 
 def _route(s: Connection, office: Office, who: Actor, number: int, version: int | None, to: str, reason: str) -> int:

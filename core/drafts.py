@@ -54,6 +54,17 @@ def other_person(s: Connection, who: Actor, row: RowMapping) -> None:
         raise Guarded("same_person")
 
 
+def another_person(s: Connection, row: RowMapping, person: int) -> None:
+    """What was objected to is seen to and answered by somebody who did not write it. Raises Guarded("same_person")."""
+    if row["state"] != State.DISPUTED and not row["level"]:
+        return
+    ask = sa.select(event.c.actor, event.c.data).where(event.c.ticket == row["id"], event.c.kind == "reply")
+    if row["objected_at"] is not None:
+        ask = ask.where(event.c.at <= row["objected_at"])
+    if any(one.actor == f"staff:{person}" or one.data.get("author") == person for one in s.execute(ask)):
+        raise Guarded("same_person")
+
+
 def by(who: Actor) -> sa.ColumnElement[bool]:
     """Messages that are `who`'s own waiting drafts, as a WHERE over `message`."""
     return sa.and_(message.c.author == who.staff, _marked(WAITS))

@@ -115,6 +115,8 @@ def _reply(s: Connection, office: Office, who: Actor, number: int, version: int 
     if words.event == "reply" and second_needed(office, who, row):
         raise Guarded("needs_approval")
     drafts.other_person(s, who, row)
+    if words.event == "reply":
+        drafts.another_person(s, row, who.staff)
     drafts.settle(s, row, drafts.INSTEAD)
     sent = deliver(s, office, who, row, words, marks)
     remember(s, who, number, words, sent, office.clock.now())

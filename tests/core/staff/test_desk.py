@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core import desk, replies, schema
+from core import approvals, desk, replies, schema
 from core.errors import Guarded, NotAllowed, NotFound, Stale, WrongInput, WrongState
 from core.model import State
 from core.states import MOVES
@@ -146,6 +146,34 @@ async def test_an_objection_is_for_another_person(world: World):
         await desk.take(world.store, boss, ticket, None)
     assert told.value.word == "same_person"
     await desk.take(world.store, await world.who("subscribers"), ticket, None)
+
+
+async def test_an_objection_is_answered_by_another_person_whoever_has_it(world: World):
+    boss, other = await world.who("services"), await world.who("subscribers")
+    ticket = await world.plant()
+    await replies.reply(world.store, boss, ticket, None, "رسیدگی شد")
+    world.clock.advance(60)
+
+    def object_to(s):
+        values = {"state": "disputed", "level": 1, "objected_at": world.clock.now()}
+        s.execute(schema.ticket.update().where(schema.ticket.c.id == ticket).values(values))
+
+    await world.store.write(object_to)
+    world.clock.advance(60)
+    for answer in (replies.reply, approvals.submit):
+        with pytest.raises(Guarded) as told:
+            await answer(world.store, boss, ticket, None, "همان پاسخ")
+        assert told.value.word == "same_person"
+    await desk.ask(world.store, other, ticket, None, "از کدام روز؟")
+    await desk.resume(world.store, other, ticket, None)
+    with pytest.raises(Guarded):  # open again by now, still an objection
+        await replies.reply(world.store, boss, ticket, None, "همان پاسخ")
+    await approvals.submit(world.store, other, ticket, None, "لوله عوض شد")
+    with pytest.raises(Guarded):
+        await approvals.approve(world.store, boss, ticket, None)
+    await approvals.take_back(world.store, other, ticket, None)
+    await replies.reply(world.store, other, ticket, None, "لوله عوض شد")
+    await replies.reply(world.store, other, ticket, None, "لوله دیروز عوض شد")
 
 
 async def test_closing_needs_a_listed_reason(world: World):
