@@ -39,7 +39,7 @@ DAY = 86_400_000  # ms
 UNREACHED = "unreached"  #: mark of an answer that no channel carries: read with the code, told by the desk
 _KEPT = (
     "state", "clock", "due_at", "due_steps", "due_from", "paused_at", "pauses", "lapse_at", "remind_at",
-    "answered_at",
+    "answered_at", "rung", "rung_at", "tags",
 )  # fmt: skip
 
 

@@ -109,6 +109,15 @@ async def test_an_answer_taken_back_leaves_the_ticket_as_it_was(world: World):
         await replies.unsend(world.store, boss, ticket, message)
 
 
+async def test_an_answer_taken_back_rings_no_rung_of_the_ladder_again(world: World):
+    boss, later = await world.who("services"), world.clock.now() + 86_400_000
+    ticket = await world.plant(rung=2, rung_at=later, tags=["undelivered"])
+    message = await replies.reply(world.store, boss, ticket, 1, "اشتباه")
+    await replies.unsend(world.store, boss, ticket, message)
+    after = await world.row(schema.ticket, ticket)
+    assert (after["rung"], after["rung_at"], after["tags"]) == (2, later, ["undelivered"])
+
+
 async def test_an_answer_cannot_be_taken_back_late_or_once_claimed_or_by_another(world: World):
     boss, ticket = await world.who("services"), await world.plant()
     message = await replies.reply(world.store, boss, ticket, 1, "پاسخ")
