@@ -46,7 +46,7 @@ def postgres() -> Iterator[str]:
         if os.environ.get("PASOKH_MUST_PEERS"):
             pytest.fail("PostgreSQL is not installed: tools/debian-packages")
         pytest.skip("PostgreSQL is not installed: tools/debian-packages")
-    with Server(folder) as server:
+    with Server(folder, durable=False) as server:
         yield server.url
 
 

@@ -32,8 +32,8 @@ def free_port() -> int:
 class Server:
     """Runs as `postgres` when we are root, which PostgreSQL refuses to run as."""
 
-    def __init__(self, binaries: Path) -> None:
-        self.binaries = binaries
+    def __init__(self, binaries: Path, *, durable: bool = True) -> None:
+        self.binaries, self.durable = binaries, durable
         self.folder = Path(tempfile.mkdtemp(prefix="pasokh-pg-", dir="/tmp"))
         self.port = free_port()
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
@@ -46,6 +46,7 @@ class Server:
         data = str(self.folder / "data")
         self._run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--locale=C.UTF-8", "-E", "UTF8", "-N")
         options = f"-p {self.port} -k {self.folder} -h 127.0.0.1 -c max_connections=100"
+        options += "" if self.durable else " -c fsync=off"  # nobody cuts the power of a server of tests
         self._run("pg_ctl", "-D", data, "-w", "-o", options, "-l", str(self.folder / "log"), "start")
         return self
 
@@ -77,6 +78,15 @@ async def empty_database(server: str, *, like: str = "template1") -> str:
     finally:
         await connection.close()
     return server.rsplit("/", 1)[0] + f"/{name}"
+
+
+async def drop_database(server: str, url: str) -> None:
+    """Remove the database at `url`, also if somebody is still connected: hundreds of them would fill the disk."""
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f'DROP DATABASE "{url.rsplit("/", 1)[1]}" WITH (FORCE)')
+    finally:
+        await connection.close()
 
 
 async def blank_database(server: str, folder: Path) -> str:

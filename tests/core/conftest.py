@@ -18,7 +18,7 @@ from core.files import Files
 from core.intake import Desk
 from core.store import Store
 from core.throttle import Throttle
-from tests.postgres import blank_database
+from tests.postgres import blank_database, drop_database
 
 KEY = b"k" * 32
 
@@ -47,11 +47,14 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest_asyncio.fixture
-async def place(url: str, tmp_path: Path) -> str:
+async def place(url: str, tmp_path: Path) -> AsyncIterator[str]:
     """URL of an empty place with the newest schema."""
-    if url.startswith("postgresql"):
-        url = await blank_database(url, tmp_path)
-    return url
+    if not url.startswith("postgresql"):
+        yield url
+        return
+    made = await blank_database(url, tmp_path)
+    yield made
+    await drop_database(url, made)
 
 
 @pytest_asyncio.fixture

@@ -22,7 +22,7 @@ from core.outbox import put
 from core.states import CLOCK
 from core.throttle import Throttle
 from core.views import Actor
-from tests.postgres import blank_database
+from tests.postgres import blank_database, drop_database
 
 SATURDAY = 1_764_388_800_000  # 2025-11-29 07:30 in Tehran, a working day
 CONFIG = None
@@ -150,9 +150,8 @@ def mail(address: str = "zahra@example.ir", proven: bool = True) -> Contact:
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """A fresh store with the sample agency in it, seen by a clock set by hand."""
     kind, clock = request.param, HandClock(SATURDAY)
-    url = None
-    if kind == "postgresql":
-        url = await blank_database(request.getfixturevalue("postgres"), tmp_path)
+    server = request.getfixturevalue("postgres") if kind == "postgresql" else None
+    url = await blank_database(server, tmp_path) if server else None
     opened: list[store.Store] = []
 
     async def again() -> store.Store:
@@ -168,6 +167,8 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     yield World(first, here, clock, again)
     for one in opened:
         await one.close()
+    if server and url:
+        await drop_database(server, url)
 
 
 def _config() -> Any:
