@@ -66,6 +66,7 @@ test-long: $(DEV) $(PEERS) assets ## the long rounds: kill -9, mutants, soaks
 	PASOKH_MUST_PEERS=1 PASOKH_LONG=1 $(PY) -m pytest -q -m "long" --timeout 7200
 
 bench: $(DEV) $(PEERS) assets ## figures beside their peers, printed as one table
+	@tools/debian-packages
 	$(PY) -m tests.bench
 
 docs: $(DEV) ## diagrams and pictures made from the running program
