@@ -52,6 +52,8 @@ def verify_all(s: Connection, after: int = 0) -> Iterator[Broken]:
 
 def _links(key: bytes, about: int, rows: list[dict[str, Any]], texts: Mapping[int, str]) -> Iterator[Broken]:
     prev = events.START
+    sealed = [row for row in rows if row["salt"] is not None]
+    newest = {row["data"].get("message"): row["seq"] for row in sealed}  # what is read again later is sealed again
     for place, row in enumerate(rows, start=1):
         if row["seq"] != place:
             yield Broken(about, row["seq"], "gap")
@@ -59,7 +61,8 @@ def _links(key: bytes, about: int, rows: list[dict[str, Any]], texts: Mapping[in
             yield Broken(about, row["seq"], "prev")
         if row["hash"] != events.link(key, row["prev"], row, row["seal"]):
             yield Broken(about, row["seq"], "hash")
-        text = texts.get(row["data"].get("message", 0))
+        about_message = row["data"].get("message", 0)
+        text = texts.get(about_message) if newest.get(about_message) == row["seq"] else None
         if row["salt"] is not None and text is not None and events.seal(row["salt"], text) != row["seal"]:
             yield Broken(about, row["seq"], "seal")
         prev = row["hash"]
