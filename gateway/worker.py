@@ -129,7 +129,8 @@ class Worker:
             message = claim.open(self.keyring)
         except Exception:
             log.exception("an outbox row cannot be opened", extra={"outbox": claim.id})
-            return TryLater("cannot be opened")
+            why = "cannot be opened"
+            return Unknown(why) if claim.message.in_doubt else TryLater(why)  # what may have gone is still looked up
         try:
             return await channel.send(message)
         except Exception as fault:

@@ -1,4 +1,4 @@
-"""The chains of all tickets, looked through page by page: what staff do rightly is no fault, what is changed is found."""
+"""The chains of tickets: what staff do rightly is no fault, what is changed is found."""
 
 from __future__ import annotations
 

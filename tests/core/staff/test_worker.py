@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core import schema
-from core.channels import Refused, Sent, TryLater, Unknown
+from core.channels import Outbound, Purpose, Refused, Sent, TryLater, Unknown
+from core.claims import Claimed
 from core.memory_channel import Memory
 from core.quiet import Quiet
 from core.sending import LEASE
@@ -77,6 +78,18 @@ async def test_a_raising_channel_leaves_the_row_in_doubt_and_it_is_looked_up(wor
     assert (await world.row(schema.outbox, row))["ref"] == f"sms-{row}"
     assert [one.in_doubt for one in sms.asked] == [False, True]
     assert len(sms.arrived) == 1
+
+
+@pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # no question to the store of its own
+@pytest.mark.parametrize(("in_doubt", "outcome"), [(False, TryLater), (True, Unknown)])
+async def test_a_row_whose_address_does_not_open_stays_in_doubt_if_it_was(world: World, in_doubt, outcome):
+    """Nothing was sent now, but perhaps before: it must still be looked up."""
+    sms = Memory("sms")
+    row = Outbound(1, "sms", "", Purpose.ANSWER, 1, None, in_doubt=in_doubt)
+    worker = Worker(world.store, {"sms": sms}, world.ring, world.clock)
+    found = await worker._try(sms, Claimed(1, 1, row, ("contact", "value", 1, b"sealed by a key that is gone"), None))
+    assert isinstance(found, outcome)
+    assert sms.asked == []
 
 
 async def test_a_refused_row_goes_by_the_other_channel(world: World):
