@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from gateway import loop
+from gateway import loop, where
 
 LOG_LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 FAULT = 2  # exit status for a wrong setting or a taken port, after one sentence per fault
@@ -135,6 +135,7 @@ def _under_loop(main: Coroutine[Any, Any, int]) -> int:
 
 async def _as_host(main: Coroutine[Any, Any, int]) -> int:
     loop.guest(asyncio.get_running_loop())
+    where.tell_on_signal()
     try:
         return await main
     finally:
