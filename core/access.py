@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
+from core import shared
 from core.errors import NotAllowed, NotFound
 from core.model import State
 from core.office import Office
@@ -13,13 +14,16 @@ from core.schema import ticket
 from core.turn import lock
 from core.views import Actor
 
+SHARED = frozenset((Permission.READ, Permission.NOTE))  #: what units may that were added to a ticket
+
 
 def scope(office: Office, who: Actor, permission: str = Permission.READ) -> sa.ColumnElement[bool]:
     """The WHERE over `ticket` that leaves what `who` holds `permission` for."""
     now = office.clock.now()
     everywhere = units_of(who, permission, office.rights, now=now)
     own = units_of(who, permission, office.rights, assigned=True, now=now)
-    return sa.or_(_in(everywhere), sa.and_(ticket.c.assignee == who.staff, _in(own)))
+    found = sa.or_(_in(everywhere), sa.and_(ticket.c.assignee == who.staff, _in(own)))
+    return sa.or_(found, shared.reach(everywhere)) if permission in SHARED else found
 
 
 def _in(units: frozenset[str] | Everywhere) -> sa.ColumnElement[bool]:
@@ -28,8 +32,11 @@ def _in(units: frozenset[str] | Everywhere) -> sa.ColumnElement[bool]:
 
 def may(office: Office, who: Actor, permission: str, row: RowMapping) -> bool:
     """Does `who` hold `permission` for this ticket?"""
-    mine = row["assignee"] == who.staff
-    return allowed(who, permission, row["unit"], office.rights, assigned=mine, now=office.clock.now())
+    mine, now = row["assignee"] == who.staff, office.clock.now()
+    if allowed(who, permission, row["unit"], office.rights, assigned=mine, now=now):
+        return True
+    added = row["added"] if permission in SHARED else ()
+    return any(allowed(who, permission, slug, office.rights, now=now) for slug in added)
 
 
 def enter(s: Connection, office: Office, who: Actor, number: int, version: int | None = None) -> RowMapping:

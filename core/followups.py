@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import automatic, cipher, fresh, outbox, points, proofs, questions, text
+from core import automatic, cipher, fresh, outbox, points, proofs, questions, shared, text
 from core.automatic import Wish
 from core.channels import Act, Auto, Hint, HintKind, Inbound, Receipt, Trust
 from core.errors import Guarded, NotFound
@@ -70,6 +70,7 @@ def write(s: Connection, item: Prepared) -> Receipt:
     rows = fresh.look(s, [item])[item.inbound.channel, item.ref]
     same = next((row.message for row in rows if row.body_hash == item.body), None)
     if same is not None:
+        shared.again(s, [(same, item.units)], item.at)
         return fresh.repeat(fresh.receipts(s, [same], item.ring)[same])
     target = _named(s, item) if item.inbound.act is not Act.NEW else _by_hints(s, item)
     if target is None:
@@ -205,6 +206,8 @@ def _append(s: Connection, item: Prepared, row: RowMapping, marks: list[str], mo
     kind = heard.act.value if heard.act not in (Act.NEW, Act.ADD) else "hear"
     cal = item.book.calendar_of(changes.get("unit", row["unit"]))
     turn(s, row, event, actor, item.at, cal, kind=kind, data=data, text=mine["text"], changes=changes | {"seq": seq})
+    if moves:
+        shared.add(s, row["id"], item.units, number, item.at)
     proven = moves and heard.channel == "mail" and proofs.by_token(s, item, row)
     if moves and not proven:
         _acknowledge(s, item, row, seq)

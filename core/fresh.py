@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
-from core import automatic, cipher, events, sets
+from core import automatic, cipher, events, sets, shared
 from core.automatic import Wish
 from core.channels import Receipt
 from core.model import ContactKind, State
@@ -50,6 +50,8 @@ def write(s: Connection, items: Sequence[Prepared]) -> list[Receipt]:
             if id(item) in marked and SAME_ID not in item.message["marks"]:  # a batch may be tried anew
                 item.message["marks"] = [*item.message["marks"], SAME_ID]
         _insert(s, winners)
+    came_again = [(first[id(item)], item.units) for item in items if item.units and first[id(item)] != item.number]
+    shared.again(s, came_again, items[0].at)
     repeats = {first[id(item)] for item in items} - {item.number for item in winners}
     known = receipts(s, repeats, items[0].ring) if repeats else {}
     known |= {item.number: receipt(item, id(item) in marked) for item in winners}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from core import automatic, cipher, codes, digest, events, followups, ids, phones, points, routing, text
+from core import automatic, cipher, codes, digest, events, followups, ids, phones, points, routing, shared, text
 from core.book import Book
 from core.channels import Act, Inbound, Trust
 from core.errors import Busy, WrongInput
@@ -42,9 +42,11 @@ class Preparer:
         sender = self._contact(heard.contact, number, at, heard)
         elsewhere = heard.answer_to if heard.answer_to != heard.contact else None
         reply_to = self._contact(elsewhere, self._number(ids.IDS) if elsewhere else 0, at, heard)
+        units = shared.addressed(heard, self.book.rules)
         ticket = self._ticket(heard, number, at, words, subject, route)
+        ticket["added"] = shared.besides(units, route.unit)
         message = self._message(heard, number, at, words)
-        event = self._event(heard, number, at, route, words)
+        event = self._event(heard, number, at, route, words, ticket["added"])
         ticket["chain"] = event["hash"]
         return Prepared(
             heard, number, at, ref, body, _size(heard, words), codes.new(),
@@ -53,7 +55,7 @@ class Preparer:
             raw=self._raw(heard, number, at), files=self._files(heard, number, at),
             outbox=self._outbox(heard, ticket, sender, reply_to), mail=_mail(heard, number, at),
             participant=_participant(heard, number, at), domain=_domain(elsewhere or heard.contact),
-            proofs=self._proofs(heard, sender),
+            proofs=self._proofs(heard, sender), units=units,
         )  # fmt: skip
 
     def _check(self, heard: Inbound, words: str, subject: str | None) -> None:
@@ -116,9 +118,13 @@ class Preparer:
             "marks": ["unreadable"] if heard.unreadable else [], "raw_key": heard.raw_key,
         }  # fmt: skip
 
-    def _event(self, heard: Inbound, number: int, at: int, route: routing.Route, words: str) -> Row:
+    def _event(
+        self, heard: Inbound, number: int, at: int, route: routing.Route, words: str, added: Sequence[str]
+    ) -> Row:
         actor = f"staff:{heard.operator}" if heard.operator is not None else "citizen"
-        data = {"message": number, "channel": heard.channel, "unit": route.unit, "rule": route.rule}
+        data: Row = {"message": number, "channel": heard.channel, "unit": route.unit, "rule": route.rule}
+        if added:
+            data["added"] = list(added)
         return events.chained(self._chain_key, events.START, number, number, 1, "taken", actor, at, data, words)
 
     def _contact(self, who: Contact | None, number: int, at: int, heard: Inbound) -> Row | None:

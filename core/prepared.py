@@ -46,6 +46,7 @@ class Prepared:
     participant: Row | None = None
     domain: bytes = b""  #: of the mail address its receipt goes to, hashed; see core.automatic
     wait_until: float = 0.0  #: by the loop's clock: how long it may wait for a ticket that somebody else holds
+    units: Sequence[str] = ()  #: slugs of ours that a letter was written to
     proofs: frozenset[bytes] = frozenset()  #: blind indexes of phones and addresses typed or proven
 
     @property

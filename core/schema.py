@@ -190,6 +190,9 @@ contact = Table(
 
 # ---------------------------------------------------------------- tickets
 
+shared_ones = sa.text("ticket.added != '[]'")  #: as the index of shared tickets has it
+_added = sa.text("added != '[]'")
+
 ticket = Table(
     "ticket",
     metadata,
@@ -198,6 +201,7 @@ ticket = Table(
     Column("kind", Text, nullable=False),
     Column("level", SmallInteger, nullable=False, server_default="0"),  #: objections so far: 0 unit, 1, 2
     Column("unit", Text, nullable=False),  #: slug
+    Column("added", Json, nullable=False, server_default="[]"),  #: slugs of other units it was written to as well
     Column("assignee", Big, ForeignKey("staff.id")),
     Column("contact", Big, ForeignKey("contact.id")),
     Column("answer_by", Text, nullable=False),  #: channel of the answer
@@ -245,6 +249,7 @@ ticket = Table(
     _live("remind_at"),
     _live("contact", "at"),
     Index("ix_ticket_unit_at", "unit", "at"),
+    Index("ix_ticket_added", "id", postgresql_where=_added, sqlite_where=_added),
 )
 
 code = Table(

@@ -240,6 +240,7 @@ async def ticket_of(store: Store, who: Actor, number: int) -> TicketView:
         events=[_event(found, one) for one in found.events], events_allowed=deeds(office, who, row, _drafted(found)),
         others=[queue_row(office, one) for one in found.others], calls=found.calls,
         points=[_point(office, found, one) for one in found.points], facts=row["facts"] or {},
+        added=[office.config.units.name(slug, office.config.agency.lang) for slug in row["added"]],
         taken_by=found.messages[0]["author"] if found.messages else None,
     )  # fmt: skip
 

@@ -163,6 +163,7 @@ class TicketView:
     events: Sequence[EventView]
     events_allowed: frozenset[str]  #: events of `states.MOVES` this actor may fire now; see showing.deeds
     facts: Mapping[str, Any] = field(default_factory=dict)  #: `path` and `recovered` of a call, envelope of a letter, …
+    added: Sequence[str] = ()  #: names of other units it was written to as well
     taken_by: int | None = None  #: who of the staff typed it in for somebody
     others: Sequence[QueueRow] = ()  #: newest tickets of the same contact
     calls: Sequence[CallView] = ()  #: newest calls of the same contacts
