@@ -97,7 +97,7 @@ class Spool:
         for note in (*self.folder.glob("*.json"), *self.folder.glob("*.tmp")):
             if note.stem.rpartition("-")[0] not in live and not note.with_suffix(".wav").exists():
                 note.unlink(missing_ok=True)
-        sounds = sorted(self.folder.glob("*.wav"), key=lambda path: path.stat().st_mtime)
+        sounds = sorted((path for path in self.folder.glob("*.wav") if path.exists()), key=_made_at)
         notes = [_note(path) for path in sounds]
         return [note for note in notes if note.call not in live]
 
@@ -172,10 +172,21 @@ def _note(sound: Path) -> Note:
     read: Callable[[str], dict[str, object]] = json.loads
     try:
         data = read(sound.with_suffix(".json").read_text(encoding="utf-8"))
-        return Note(**{**data, "path": tuple(data.get("path") or ())})  # type: ignore[arg-type]
-    except (OSError, ValueError, TypeError):
+        note = Note(**{**data, "path": tuple(data.get("path") or ())})  # type: ignore[arg-type]
+    except (OSError, ValueError, TypeError, AttributeError):
         log.warning("recording without a readable note", extra={"call": bare.call})
         return bare
+    if note.act in set(Act) and (note.kind is None or note.kind in set(Kind)):
+        return note
+    return replace(note, act=Act.NEW.value, kind=None, code=None, pin=None)  # words of another version of this program
+
+
+def _made_at(sound: Path) -> float:
+    """When it was written last; taken meanwhile: long ago."""
+    try:
+        return sound.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _private(path: str, flags: int) -> int:
