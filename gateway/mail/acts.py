@@ -28,10 +28,12 @@ def objection(message: Inbound, words: Sequence[str]) -> Inbound | None:
 
     `words` are first lines that object, in every language. Whether the sender may, core decides.
     """
+    by_token = any(hint.kind is HintKind.TICKET for hint in message.hints)
+    if message.auto is not Auto.NO or not by_token or message.trust not in HOLDS:
+        return None
+    named = codes_in(message.subject or "")
+    if len(named) != 1:
+        return None
     first = next((line for line in message.text.split("\n") if line.strip() and not line.startswith(">")), "")
     said = plain(first).lower().strip(" .!،:؛-")
-    by_token = any(hint.kind is HintKind.TICKET for hint in message.hints)
-    named = codes_in(message.subject or "")
-    if message.auto is not Auto.NO or not by_token or message.trust not in HOLDS or len(named) != 1:
-        return None
     return replace(message, act=Act.OBJECT, code=named[0]) if said in {plain(word).lower() for word in words} else None

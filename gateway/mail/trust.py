@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import authres
 
@@ -30,11 +30,17 @@ def judge(mail: Mail, peer: str, authserv_id: str, allow: Sequence[str]) -> Trus
 
 def listed(peer: str, allow: Sequence[str]) -> bool:
     """Is the peer's address in one of the networks (CIDR)?"""
+    address = _address(peer)
+    return address is not None and any(address in _network(network) for network in allow)
+
+
+@lru_cache(1024)
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None for what is no address; whoever brings many letters is read once."""
     try:
-        address = ipaddress.ip_address(peer)
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return any(address in _network(network) for network in allow)
+        return None
 
 
 @cache
