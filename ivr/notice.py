@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from core.channels import Clock, Door, Note
+from core.errors import PasokhError
 
 log = logging.getLogger(__name__)
 BOX, SLOT = "phone.notice", "now"
@@ -48,7 +49,10 @@ class Notices:
     async def keep_fresh(self) -> None:
         """Look again and again; for as long as the channel runs."""
         while True:
-            await self.look()
+            try:
+                await self.look()
+            except PasokhError:
+                log.warning("the store was too busy to look for a notice")
             await asyncio.sleep(FRESH)
 
     async def look(self) -> None:

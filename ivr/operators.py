@@ -101,8 +101,10 @@ class Operators:
 
     async def run(self) -> None:
         """Take up what was promised before a restart, then let time pass."""
-        await self._remember()
+        remembered = False
         while True:
+            if not remembered:
+                remembered = await self._remembers()
             await asyncio.sleep(EACH)
             self._feed(hall.Tick())
 
@@ -476,10 +478,21 @@ class Operators:
             at=house.clock.now(), path=path, talk=facts,
         )  # fmt: skip
 
-    async def _remember(self) -> None:
-        """Call-backs promised before a restart, in their places."""
+    async def _remembers(self) -> bool:
+        """False while the store is too busy to tell."""
+        try:
+            promised = await self._promised()
+        except PasokhError:
+            log.warning("the store was too busy for promised call-backs")
+            return False
+        for one in promised:
+            self._feed(one)
+        return True
+
+    async def _promised(self) -> list[hall.Promised]:
+        """Call-backs promised before a restart, for their places."""
         house = self._house()
-        now = house.clock.now()
+        now, found = house.clock.now(), []
         for box in await house.door.drawer.boxes(now + 1):
             if not box.startswith(BOX):
                 continue
@@ -487,7 +500,8 @@ class Operators:
             known = json.loads(slots["place"]) if "place" in slots else {}
             if known.get("queue") in self.roster.queues:
                 waited = (now - int(known["joined"])) / 1000
-                self._feed(hall.Promised(box.removeprefix(BOX), known["queue"], known["number"], waited))
+                found.append(hall.Promised(box.removeprefix(BOX), known["queue"], known["number"], waited))
+        return found
 
     def _task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
