@@ -111,11 +111,14 @@ class Worker:
         return claims
 
     def _begin(self, channel: Channel, claim: Claimed, room: _Room) -> None:
-        task = asyncio.create_task(self._send(channel, claim), name=f"send {claim.id}")
+        def over(task: asyncio.Task[None]) -> None:
+            self._sending.discard(task)
+            room.leave()
+
+        task = asyncio.create_task(self._send(channel, claim))
         room.enter()
         self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-        task.add_done_callback(lambda _: room.leave())
+        task.add_done_callback(over)
 
     async def _send(self, channel: Channel, claim: Claimed) -> None:
         outcome: Outcome = Unknown("stopped while sending")

@@ -6,7 +6,8 @@ GSM 03.38 packs 160 characters alone or 153 a part; anything outside its alphabe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 
 import regex
 
@@ -17,6 +18,10 @@ from sms.alphabet import EXTENDED as DOUBLED
 
 BASIC = set(ORDERED) - {chr(ESCAPE)}
 EXTENDED = set(DOUBLED.values())  # an escape and a septet: two units
+KNOWN = BASIC | EXTENDED
+_DOUBLE = re.compile(f"[{re.escape(''.join(sorted(EXTENDED)))}]")
+_MARKS = re.compile(r"[\u200c\u0640\u064b-\u0652\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CLUSTER = regex.compile(r"\X")
 SIZES = {"gsm7": (160, 153), "ucs2": (70, 67)}  # units alone; a part of several with an 8-bit reference
 WIDE = 1  # units a part has less with a 16-bit reference
 
@@ -25,7 +30,7 @@ def measure(text: str) -> Measure:
     """Coding, units, parts and what is left in the last part."""
     coding = _coding(text)
     alone, each = SIZES[coding]
-    units = sum(map(_cost(coding), text))
+    units = _units(text, coding)
     if units <= alone:
         return Measure(coding, units, 1, alone - units)
     fill = [size for _, size in _pieces(text, coding, each)]
@@ -39,26 +44,27 @@ def split(text: str, ref16: bool = False, coding: str | None = None) -> list[str
     """
     coding = coding or _coding(text)
     alone, each = SIZES[coding]
-    if sum(map(_cost(coding), text)) <= alone:
+    if _units(text, coding) <= alone:
         return [text]
     return [piece for piece, _ in _pieces(text, coding, each - WIDE if ref16 else each)]
 
 
 def _coding(text: str) -> str:
-    return "gsm7" if all(c in BASIC or c in EXTENDED for c in text) else "ucs2"
+    return "gsm7" if KNOWN.issuperset(text) else "ucs2"
 
 
-def _cost(coding: str) -> Callable[[str], int]:
+def _units(text: str, coding: str) -> int:
+    """Septets, or 16-bit units; a surrogate alone is one."""
     if coding == "gsm7":
-        return lambda c: 2 if c in EXTENDED else 1
-    return lambda c: 2 if ord(c) > 0xFFFF else 1
+        return len(text) + len(_DOUBLE.findall(text))
+    return len(text.encode("utf-16-be", "surrogatepass")) // 2
 
 
 def _pieces(text: str, coding: str, each: int) -> list[tuple[str, int]]:
     """Text and units of each part; a cluster (surrogates, ZWNJ, harakat) or an escape pair is never cut."""
-    cost, pieces, piece, used = _cost(coding), [], "", 0
-    for cluster in _clusters(text, coding, each, cost):
-        size = sum(map(cost, cluster))
+    pieces, piece, used = [], "", 0
+    for cluster in _clusters(text, coding, each):
+        size = _units(cluster, coding)
         if used + size > each:
             pieces.append((piece, used))
             piece, used = "", 0
@@ -66,15 +72,15 @@ def _pieces(text: str, coding: str, each: int) -> list[tuple[str, int]]:
     return [*pieces, (piece, used)]
 
 
-def _clusters(text: str, coding: str, each: int, cost: Callable[[str], int]) -> Iterator[str]:
+def _clusters(text: str, coding: str, each: int) -> Iterator[str]:
     if coding == "gsm7":
         yield from text
         return
-    for cluster in regex.findall(r"\X", text):
-        yield from [cluster] if sum(map(cost, cluster)) <= each else cluster
+    for cluster in _CLUSTER.findall(text):
+        yield from [cluster] if _units(cluster, coding) <= each else cluster
 
 
 def compact(text: str) -> str:
     """Without ZWNJ, tatweel, harakat and bidi marks, but only where that saves a part."""
-    short = regex.sub(r"[\u200c\u0640\u064b-\u0652\u200e\u200f\u202a-\u202e\u2066-\u2069]", "", text)
-    return short if measure(short).parts < measure(text).parts else text
+    short = _MARKS.sub("", text)
+    return short if short != text and measure(short).parts < measure(text).parts else text

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from core.channels import DeliveryState
 from sms.providers.base import Report
 from sms.providers.smpp.report import Receipt, spellings
@@ -23,6 +25,7 @@ KEPT = 72 * 3600 * 1000  # ms a text or an early receipt is remembered
 MOST = 200_000  # texts remembered; the oldest goes first
 ROWS = 2 * MOST  # lines of a file until it is put aside
 OLD = ".old"
+_encode = msgspec.json.Encoder().encode
 TAIL = 9  # last digits of a number, the same however it is written
 
 
@@ -111,9 +114,11 @@ class Book:
         return None, ""
 
     def _early_of(self, entry: Entry) -> list[Report]:
+        if not self._early:
+            return []
         mine = {spelling for id_ in entry.ids for spelling in (id_, *spellings(id_))}
         found: list[Report] = []
-        for id_ in [id_ for id_ in self._early if id_ in mine or mine & set(spellings(id_))] if self._early else []:
+        for id_ in [id_ for id_ in self._early if id_ in mine or mine & set(spellings(id_))]:
             for receipt in self._early[id_][1]:
                 known, part = self._find(receipt)
                 if known is entry:
@@ -166,7 +171,7 @@ class Book:
         """A file that has grown is put aside; the one put aside before it held nothing that is still known."""
         if self._file is None:
             return
-        self._file.write(json.dumps(row) + "\n")
+        self._file.write(_encode(row).decode() + "\n")
         self._rows += 1
         if self._rows >= ROWS and self._path is not None:
             self._file.close()

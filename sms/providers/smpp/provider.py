@@ -112,8 +112,8 @@ class Smpp(Plain):
     # ------------------------------------------------------------ out
 
     async def send(self, batch: Sequence[Text]) -> Sequence[Outcome]:
-        """Each part in its turn; returns when every part is answered, refused or in doubt."""
-        return await asyncio.gather(*(self._send(text) for text in batch))
+        """The one text there is in a batch; returns when each of its parts is answered, refused or in doubt."""
+        return [await self._send(text) for text in batch]
 
     async def _send(self, text: Text) -> Outcome:
         if self._settings.bind == "rx":
@@ -164,7 +164,8 @@ class Smpp(Plain):
             link.flush()
 
     def _free(self) -> Link | None:
-        return max((link for link in self._links if link.room > 0), key=lambda link: link.room, default=None)
+        widest = max(self._links, key=_room, default=None)
+        return widest if widest is not None and widest.room > 0 else None
 
     def _next(self) -> Job | None:
         """The next part that may go now."""
@@ -345,6 +346,10 @@ class Smpp(Plain):
     def _kept_one(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._quiet.set()
+
+
+def _room(link: Link) -> int:
+    return link.room
 
 
 def _password(settings: Settings) -> str:

@@ -12,6 +12,7 @@ from sms.providers.smpp.pdu import Data, Message, Pdu, Tag
 TYPE = 0x3C  # bits of esm_class that tell what a deliver_sm is, s 5.2.12
 RECEIPT, INTERMEDIATE = 0x04, 0x20
 WANTED = 1  # registered_delivery: a receipt for success and failure
+_HEX = re.compile("[0-9a-f]{1,32}")
 FIELD = re.compile(r"\b(id|stat|err):\s?([^\s:]+)(?=\s|$)", re.I)
 
 
@@ -104,6 +105,6 @@ def spellings(id_: str) -> list[str]:
     found = [bare]
     if bare.isdecimal() and bare.isascii():
         found.append(f"{int(bare):x}")
-    if re.fullmatch("[0-9a-f]{1,32}", bare):
+    if _HEX.fullmatch(bare):
         found.append(str(int(bare, 16)))
     return found
