@@ -78,6 +78,11 @@ class Call:
         self._waiting: asyncio.Task[None] | None = None  # for an operator, or a bell
         self._over = False
 
+    @property
+    def ticket(self) -> int | None:
+        """The last one that came of it."""
+        return self._counter.ticket
+
     async def run(self) -> None:
         """Answer once the first words are ready, walk until nothing is to be done. Never leaves the leg open."""
         log.info("call began", extra={"call": self.leg.id, "line": self.leg.line})

@@ -13,11 +13,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Protocol
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from config.shape import Match, Range
-from core.channels import Clock, Door, Outbound, Outcome, Refused, Sent, TryLater
+from core.channels import CallRecord, Clock, Door, Outbound, Outcome, Refused, Sent, TryLater
 from core.phones import Shape, shape
+from ivr import ended
 from ivr.leg import Leg
 from ivr.sip.outgoing import NotReached, outcome
 from ivr.stand import Walk
@@ -55,6 +57,7 @@ class Dialling(Protocol):
 
 
 Watch = Callable[[Walk], None]
+Enter = Callable[[CallRecord], Awaitable[None]]  # a call into the history of its number
 Walking = Callable[[Leg, str, Mapping[str, str], Watch], Awaitable[Walk]]  # walks a leg through a tree to its end
 
 
@@ -73,10 +76,10 @@ class CallBacks:
 
     def __init__(
         self, settings: Callback, lines: Callable[[], Sequence[Dialling]], door: Door, clock: Clock, zone: str,
-        off: Callable[[int], bool], walk: Walking,
+        off: Callable[[int], bool], walk: Walking, enter: Enter,
     ) -> None:  # fmt: skip
         self._settings, self._lines, self._door, self._clock = settings, lines, door, clock
-        self._zone, self._off, self._walk = ZoneInfo(zone), off, walk
+        self._zone, self._off, self._walk, self._enter = ZoneInfo(zone), off, walk, enter
         self._spent: tuple[str, float] = ("", 0.0)  # local day, seconds of calls
 
     async def send(self, message: Outbound) -> Outcome:
@@ -139,6 +142,11 @@ class CallBacks:
         await self._note(box, number, began, "rings")
         found = await self._dialled(message.to)
         if not hasattr(found, "events"):
+            facts = {"out": MENU, "status": found.status}
+            now = self._clock.now()
+            await self._enter(
+                ended.out_record(message.to, uuid4().hex, began, now, "not_reached", message.ticket, **facts)
+            )
             return await self._not_reached(box, tries, found.outcome)
         found.number, found.asserted = message.to, True  # the number on file; what is read is its own ticket's
         walk = await self._hear(message, box, found)
@@ -196,7 +204,7 @@ class CallBacks:
 
 
 def _known(message: Outbound) -> dict[str, str]:
-    return {"code": str(message.facts.get("code", "")), "lang": message.lang}
+    return {"code": str(message.facts.get("code", "")), "lang": message.lang, "ticket": str(message.ticket)}
 
 
 def _heard(walk: Walk) -> bool:

@@ -31,6 +31,7 @@ from ivr import ended, missed, spool
 from ivr.call import Call
 from ivr.callback import CallBacks, Watch
 from ivr.counter import Card, House
+from ivr.ledger import Ledger
 from ivr.leg import Leg
 from ivr.media.apart import Apart
 from ivr.media.plane import Plane
@@ -71,6 +72,7 @@ class Phone:
         self._clock: Clock = gear.clock or SystemClock()
         self._zone = str(gear.agency.get("zone") or jalali.ZONE)
         self._spool = Spool(Path(gear.folder) / "spool")
+        self._ledger = Ledger(Path(gear.folder) / "calls")
         self._speech: Speech | None = None
         self._voices: Voices | None = None
         self._transcripts: Transcripts | None = None
@@ -209,36 +211,50 @@ class Phone:
             leg.hang_up()
             return
         tree = getattr(leg, "menu", "") or self.site.lines[leg.line].menu(leg.called) or "main"
+        began, call = self._clock.now(), None
+        self._ledger.begin(ended.open_record(leg, began))
         if tree == missed.MENU:
             deed = missed.call(leg, self._house)
         else:
             call = Call(leg, self._house, tree)
-            self._live[leg.id] = call, self._clock.now()
+            self._live[leg.id] = call, began
             deed = call.run()
         task = asyncio.get_running_loop().create_task(deed)
         self._calls[leg.id] = task
-        task.add_done_callback(lambda done: self._call_ended(leg, done))
+        task.add_done_callback(lambda done: self._call_ended(leg, call, began, done))
 
     async def _walked(self, leg: Leg, tree: str, values: Mapping[str, str], watch: Watch) -> Walk:
         """Walk a leg of ours through a tree to its end; where it stood at last."""
-        call = Call(leg, self.house, tree, values, watch)
-        self._live[leg.id] = call, self._clock.now()
+        began, call = self._clock.now(), Call(leg, self.house, tree, values, watch)
+        self._live[leg.id] = call, began
+        self._ledger.begin(ended.open_record(leg, began, out=tree))
         try:
             await call.run()
         finally:
             self._live.pop(leg.id, None)
+            self._record(leg, call, began, {"out": tree}, int(values["ticket"]))
         return call.walk
 
-    def _call_ended(self, leg: Leg, task: asyncio.Task[None]) -> None:
+    def _call_ended(self, leg: Leg, call: Call | None, began: int, task: asyncio.Task[None]) -> None:
         self._calls.pop(leg.id, None)
-        over = self._live.pop(leg.id, None)
-        if over is not None and self._house is not None:
-            more = self.operators.told.pop(leg.id, {})
-            self._records.add(
-                self._task(ended.note(self._house.door, leg, over[0].walk, over[1], self._clock.now(), more))
-            )
+        self._live.pop(leg.id, None)
+        self._record(leg, call, began, self.operators.told.pop(leg.id, {}))
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("call broke", exc_info=error, extra={"call": leg.id})
+
+    def _record(
+        self, leg: Leg, call: Call | None, began: int, more: Mapping[str, Any], about: int | None = None
+    ) -> None:
+        """Have a call that is over entered into its caller's history; None: it was never answered."""
+        over, ticket = self._clock.now(), call.ticket if call is not None else None
+        path, way = (call.walk.path, ended.way(leg)) if call is not None else ((missed.MENU,), missed.MENU)
+
+        async def enter() -> None:
+            record = ended.open_record(leg, began, path, **await ended.quality(leg), **more)
+            whole = replace(record, seconds=ended.seconds(began, over), way=way, ticket=ticket or about)
+            await self._ledger.over(self.house.door, whole)
+
+        self._records.add(self._task(enter()))
 
     def _on_events(self, events: Sequence[Any]) -> None:
         for line in self._lines:
@@ -270,6 +286,7 @@ class Phone:
             notices=self.notices,
             cards={slug: Card(**card) for slug, card in extra.get("cards", {}).items()},
             operators=self.operators,
+            ledger=self._ledger,
         )
         self._task(self.operators.run())
         self._task(self.notices.keep_fresh())
@@ -277,7 +294,7 @@ class Phone:
         if self.site.callback is not None:
             self._callbacks = CallBacks(
                 self.site.callback, lambda: self._lines, door, self._clock, self._zone,
-                lambda at: self.house.hours(at)[1], self._walked,
+                lambda at: self.house.hours(at)[1], self._walked, lambda record: self._ledger.over(door, record),
             )  # fmt: skip
         self._task(self._sweep(self._house))
         self._task(self._warm(self._house))
@@ -298,7 +315,10 @@ class Phone:
         self._task(self._transcripts.run())
 
     async def _sweep(self, house: House) -> None:
-        """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered."""
+        """At start and every `SWEEP` seconds: recordings without a live call become tickets, marked recovered.
+
+        Then records of calls that were cut off, and word of those that go on.
+        """
         while True:
             for note in await asyncio.to_thread(self._spool.left, self._busy()):
                 if note.call in self._busy():
@@ -312,6 +332,9 @@ class Phone:
                     continue
                 if receipt is not None:
                     log.info("recording recovered", extra={"call": note.call, "ticket": receipt.ticket})
+            await self._ledger.settle(house.door)
+            for call, began in self._live.values():
+                self._ledger.begin(ended.open_record(call.leg, began, call.walk.path))
             await asyncio.sleep(SWEEP)
 
     def _busy(self) -> frozenset[str]:

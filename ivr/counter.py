@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from core.channels import Asker, Clock, Contact, ContactKind, Door, Receipt, Say
 from core.errors import Busy, Guarded, Locked, PasokhError, WrongState
 from ivr import steps
+from ivr.ledger import Ledger
 from ivr.leg import Leg
 from ivr.menu import Menus
 from ivr.notice import Notices
@@ -64,6 +65,7 @@ class House:
     shelf: Shelf | None = None  #: recorded prompts, and who may speak one
     notices: Notices | None = None  #: the known incident
     operators: Operators | None = None  #: None: nobody answers, queues are closed
+    ledger: Ledger | None = None  #: where calls of ours to citizens are written
     cards: Mapping[str, Card] = field(default_factory=dict)  #: by slug of the unit
 
 
@@ -72,6 +74,7 @@ class Counter:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self.ticket: int | None = None  #: of the last receipt
 
     async def take(self, note: Note, sound: bool, gone: Callable[[], bool]) -> steps.Taken | steps.Failed:
         """Hand over the message of `note`, with its recording or without; Taken only after the receipt."""
@@ -92,6 +95,7 @@ class Counter:
         if receipt is None:
             return steps.Failed("refused")
         log.info("message taken", extra={**about, "ticket": receipt.ticket})
+        self.ticket = receipt.ticket
         unit = receipt.unit if gone() else await self._unit_name(receipt.unit, note.lang)
         return steps.Taken(receipt.code, receipt.pin, receipt.unit, {"unit": unit})
 

@@ -1,51 +1,52 @@
-"""The record of a call that is over, for its caller's history: when, how long, where it led, how well it was heard."""
+"""What is written of a call: who called where and when while it goes on, how it went once it is over."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.channels import CallRecord, Contact, ContactKind, Door
-from core.errors import Busy, PasokhError
+from core.channels import CallRecord, Contact, ContactKind
+from ivr.ledger import OPEN
 from ivr.leg import Leg
-from ivr.stand import Walk
 
-log = logging.getLogger(__name__)
 CLOSING = 6.0  # seconds the media plane may take to tell its counts
 LOOK = 0.1
-WAITS = (1.0, 5.0, 30.0, 120.0)  # seconds between tries while the store is busy
 
 
-async def note(door: Door, leg: Leg, walk: Walk, began: int, ended: int, more: Mapping[str, Any]) -> None:
-    """Keep it. `began` and `ended` in ms UTC; `more`: what the queue knows."""
-    quality = await _quality(leg)
-    record = CallRecord(
+def open_record(leg: Leg, began: int, path: Sequence[str] = (), **facts: Any) -> CallRecord:
+    """Of a call that goes on since `began` (ms UTC)."""
+    return CallRecord(
         ref=leg.id,
         line=leg.line,
         called=leg.called,
         began_at=began,
-        seconds=max(0, round((ended - began) / 1000)),
-        way=str(getattr(leg, "ended", "")) or "us",
+        seconds=0,
+        way=OPEN,
         contact=Contact(ContactKind.PHONE, leg.number, leg.asserted) if leg.number else None,
-        facts={"path": list(walk.path), **quality, **more},
+        facts={"path": list(path), **facts},
     )
-    for wait in (*WAITS, None):
-        try:
-            await door.call_over(record)
-            return
-        except Busy:
-            if wait is None:
-                log.error("call not recorded: busy", extra={"call": leg.id})
-                return
-            await asyncio.sleep(wait)
-        except PasokhError:
-            log.exception("call not recorded", extra={"call": leg.id})
-            return
 
 
-async def _quality(leg: Leg) -> dict[str, Any]:
+def out_record(
+    number: str, ref: str, began: int, ended: int, way: str, ticket: int | None = None, **facts: Any
+) -> CallRecord:  # fmt: skip
+    """Of a call of ours to somebody who asked for it, reached or not; `began` and `ended` in ms UTC."""
+    who = Contact(ContactKind.PHONE, number, True)
+    return CallRecord(ref, "", "", began, seconds(began, ended), way, who, ticket, {"path": [], **facts})
+
+
+def seconds(began: int, ended: int) -> int:
+    """Between two times in ms UTC."""
+    return max(0, round((ended - began) / 1000))
+
+
+def way(leg: Leg) -> str:
+    """How it ended, as its line says it."""
+    return str(getattr(leg, "ended", "")) or "us"
+
+
+async def quality(leg: Leg) -> Mapping[str, Any]:
     """Losses and jitter, as the plane counted them; nothing where there was no sound of ours."""
     left = CLOSING
     while (stats := getattr(leg, "stats", None)) is None:

@@ -13,11 +13,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
+from uuid import uuid4
 
 from core.channels import Refused
 from core.errors import PasokhError
+from ivr import ended, steps
 from ivr import queue as hall
-from ivr import steps
 from ivr.counter import House
 from ivr.guest import Guest, Other
 from ivr.leg import Leg
@@ -63,6 +64,7 @@ class Visit:
     to: str = ""  #: a queue or a unit
     talks: int = 0
     refused: bool = False  #: the recording, in any talk of this call
+    talked_from: float | None = None  #: a talk goes on since then
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ class Operators:
                 yield event
         finally:
             del self._visits[leg.id]
+            if visit.talked_from is not None:  # the caller hung up in the middle: the call's record is written now
+                told["talked"] = round(time.monotonic() - visit.talked_from)
             told.setdefault("waited", round(time.monotonic() - began))
             visit.gone.set()
             caller.untimed(False)
@@ -339,16 +343,27 @@ class Operators:
         if visit is not None and ring.number is None:
             await self._with_visitor(ring, visit, guest)
             return
+        rung = self._house().clock.now()
         caller = await self._called_back(ring)
         if caller is None:
+            self._task(self._entered(ring, uuid4().hex, rung, "not_reached", {}))
             await guest.hears(self._house().sounds, Item("ivr.operator.not_there"), self._house().lang)
             self._feed(hall.NotThere(ring.login))
             return
         note = self._note(ring, caller.leg.id, caller.leg.line, ring.number, (), "")
         try:
-            await self._talk(ring, caller.leg, guest, note, [caller.gone])
+            talked = await self._talk(ring, caller.leg, guest, note, [caller.gone])
         finally:
             self._task(caller.end())
+        self._task(self._entered(ring, caller.leg.id, rung, ended.way(caller.leg), {"talked": round(talked)}))
+
+    async def _entered(self, ring: Ring, ref: str, rung: int, way: str, more: Mapping[str, Any]) -> None:
+        """A call-back, reached or not, into the history of its number."""
+        house = self._house()
+        if house.ledger is None or not ring.number:
+            return
+        facts = {"out": "queue", "queue": ring.queue, "operator": ring.login, "waited": round(ring.waited), **more}
+        await house.ledger.over(house.door, ended.out_record(ring.number, ref, rung, house.clock.now(), way, **facts))
 
     async def _with_visitor(self, ring: Ring, visit: Visit, guest: Guest) -> None:
         leg = visit.leg
@@ -399,25 +414,28 @@ class Operators:
     async def _talk(
         self, ring: Ring, caller: Other, guest: Guest, note: Note, left: Sequence[asyncio.Event],
         noticed: bool = False, visit: Visit | None = None,
-    ) -> None:  # fmt: skip
-        """Bring them together; afterwards the talk is kept by a task of its own."""
+    ) -> float:  # fmt: skip
+        """Bring them together; afterwards the talk is kept by a task of its own. Its seconds."""
         began = time.monotonic()
         refused = visit is not None and visit.refused
         talk = Talk(caller, guest, self._house(), note, self.roster.queues[ring.queue].record, noticed, refused)
+        told = self.told.get(note.call, {})
+        told |= {"operator": ring.login, "waited": round(ring.waited)}
         self.talking.add(note.call)
         self._running[ring.login] = talk
+        if visit is not None:
+            visit.talked_from = began
         try:
             await talk.run(left)
         finally:
             del self._running[ring.login]
             seconds = time.monotonic() - began
             if visit is not None:
-                visit.refused = talk.refused
-            if note.call in self.told:
-                met = {"operator": ring.login, "waited": round(ring.waited), "talked": round(seconds)}
-                self.told[note.call].update(met)
+                visit.refused, visit.talked_from = talk.refused, None
+            told["talked"] = round(seconds)
             self._feed(hall.Over(ring.login, seconds))
             self._task(self._kept(talk, seconds))
+        return seconds
 
     async def _kept(self, talk: Talk, seconds: float) -> None:
         try:

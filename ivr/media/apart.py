@@ -9,6 +9,7 @@ told `Lost`, what it had spooled is found in the spool, and another one starts.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import socket
@@ -188,11 +189,9 @@ class _Child:
                 return
 
     def _read(self) -> None:
-        try:
+        with contextlib.suppress(EOFError, OSError):  # its end is told below
             while self._link.poll(self._silent):
                 self._sort(self._link.recv())
-        except (EOFError, OSError):
-            pass
         self.process.kill()  # silent, or gone already
         self.process.wait()
         self.commands.put(None)

@@ -34,7 +34,8 @@ async def serve(options: argparse.Namespace) -> int:
     phone: Any = system.channels["phone"]
     while not phone.counts()["ticks"]:  # noqa: ASYNC110 - a child's clock, which begins a moment later
         await asyncio.sleep(0.05)
-    print(json.dumps({"sip": phone.ports["main"], "web": system.web_port, "pid": os.getpid()}), flush=True)
+    up = {"sip": phone.ports["main"], "web": system.web_port, "pid": os.getpid(), "threads": _threads()}
+    print(json.dumps(up), flush=True)
     over = threading.Event()
     readers = [threading.Thread(target=_read, args=(over,)) for _ in range(options.readers)]
     for reader in readers:
@@ -42,10 +43,11 @@ async def serve(options: argparse.Namespace) -> int:
     await told()
     over.set()
     await _calm(phone)
-    counts = dict(phone._plane.counts())
+    counts, threads = dict(phone._plane.counts()), _threads()
     await parts.stop(1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps({"peak_mb": peak, "tickets": _tickets(options.dir), **counts}), flush=True)
+    facts = {"peak_mb": peak, "threads": threads, **_stored(options.dir)}
+    print(json.dumps({**facts, **counts}), flush=True)
     return 0
 
 
@@ -74,10 +76,17 @@ async def _calm(phone: Any) -> None:
         await asyncio.sleep(0.1)
 
 
-def _tickets(folder: Path) -> int:
+def _threads() -> list[str]:
+    """Names of those that live."""
+    return sorted(thread.name for thread in threading.enumerate())
+
+
+def _stored(folder: Path) -> dict[str, int]:
+    """Tickets of the phone and records of calls."""
     path = next(folder.glob("*.sqlite*"), None) or next(folder.glob("*.db"))
     with closing(sqlite3.connect(path)) as store:
-        return int(store.execute("SELECT count(*) FROM ticket WHERE channel = 'phone'").fetchone()[0])
+        tickets = store.execute("SELECT count(*) FROM ticket WHERE channel = 'phone'").fetchone()[0]
+        return {"tickets": tickets, "records": store.execute("SELECT count(*) FROM call").fetchone()[0]}
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 import config as configuration
 from config.faults import Faults
 from core import office, people, replies
-from core.channels import Outbound, Purpose, Refused, Sent, TryLater
+from core.channels import CallRecord, Outbound, Purpose, Refused, Sent, TryLater
 from core.clock import HandClock, SystemClock
 from core.schema import event, outbox, ticket
 from gateway.worker import Worker
@@ -83,6 +83,7 @@ class World:
     clock: HandClock
     drawer: Drawer
     calls: CallBacks
+    records: list[CallRecord]
 
 
 @pytest.fixture
@@ -100,8 +101,15 @@ def world(tmp_path) -> Callable[..., World]:
             await asyncio.wait_for(call.run(), 10)
             return call.walk
 
-        made = CallBacks(Callback(**more), lambda: [trunk], door, clock, "Asia/Tehran", lambda ms: holiday, walk)
-        return World(trunk, clock, door.drawer, made)
+        records: list[CallRecord] = []
+
+        async def enter(record: CallRecord) -> None:
+            records.append(record)
+
+        made = CallBacks(
+            Callback(**more), lambda: [trunk], door, clock, "Asia/Tehran", lambda ms: holiday, walk, enter
+        )  # fmt: skip
+        return World(trunk, clock, door.drawer, made, records)
 
     return make
 
@@ -163,6 +171,8 @@ async def test_three_tries_two_hours_apart_then_the_next_channel(world):
         made.clock.advance(7200)
     assert told == [TryLater("busy", 7200, tried=True), TryLater("unavailable", 7200, tried=True), Refused("no answer")]
     assert len(made.trunk.dialled) == 3
+    tries = [(one.way, one.ticket, one.contact.value, one.facts["status"]) for one in made.records if one.contact]
+    assert tries == [("not_reached", 1, NUMBER, status) for status in (486, 480, 408)]
 
 
 async def test_a_number_that_is_none_is_never_called_again(world):
