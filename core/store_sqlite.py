@@ -6,7 +6,9 @@ Deeds that wait while one transaction is under way share the next one: an fsync 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ from core.refusal import Fault, Refusal
 from core.schema import event
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 READERS = 4
 CHECKPOINT = 16384  #: pages (64 MB) of the write-ahead log before a commit copies them home; sooner when idle
@@ -235,7 +238,11 @@ class Sqlite:
             await asyncio.sleep(IDLE)
             if self._dirty and not self._deeds:
                 self._dirty = False
-                await self._on_writer(self._checkpoint, "PASSIVE")
+                try:
+                    await self._on_writer(self._checkpoint, "PASSIVE")
+                except sqlite3.Error as error:  # what was written lies in the log; it is copied another time
+                    log.error("the store's log was not copied home", extra={"error": type(error).__name__})
+                    self._dirty = True
 
     def _checkpoint(self, how: str) -> None:
         raw = self._writer.connection.dbapi_connection
@@ -244,8 +251,9 @@ class Sqlite:
 
     def _finish(self) -> None:
         if hasattr(self, "_writer"):
-            if not self._writer.invalidated:
-                self._checkpoint("PASSIVE")
+            with contextlib.suppress(sqlite3.Error):  # the next start finds it in the log
+                if not self._writer.invalidated:
+                    self._checkpoint("PASSIVE")
             self._writer.close()
         self._engine.dispose()
 

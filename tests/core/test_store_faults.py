@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
 import sqlalchemy as sa
 
+from core import store_sqlite
 from core.channels import Act, Inbound, Receipt
 from core.errors import Busy
 from core.intake import Desk
@@ -160,3 +162,21 @@ def _without_budget(item, *args: object, **more: object):
 from core.prepared import Prepared as _Prepared  # noqa: E402
 
 _RESCUED = _Prepared.rescued
+
+
+async def test_a_log_that_cannot_be_copied_home_is_copied_later_and_closing_lets_go_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_sqlite, "IDLE", 0.01)
+    asked = []
+
+    def full(how: str) -> None:
+        asked.append(how)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    opened = await store_sqlite.open_file(tmp_path / "a.db", {})
+    monkeypatch.setattr(opened, "_checkpoint", full)
+    await opened.write(lambda s: s.exec_driver_sql("CREATE TABLE t (n)") and None)
+    async with asyncio.timeout(5):
+        while len(asked) < 2:  # noqa: ASYNC110 it is asked in a thread
+            await asyncio.sleep(0.01)
+    await opened.close()
+    await (await store_sqlite.open_file(tmp_path / "a.db", {})).close()
