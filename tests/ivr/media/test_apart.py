@@ -74,7 +74,7 @@ async def test_a_dead_child_loses_its_calls_not_their_recordings_and_another_tak
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("apart", [{"silent": 1.0}], indirect=True)
+@pytest.mark.parametrize("apart", [{"silent": 4.0}], indirect=True)
 async def test_a_child_that_falls_silent_is_killed(apart, phone):
     apart, events = apart
     await heard(apart, 1, phone, events)
