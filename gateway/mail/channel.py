@@ -31,7 +31,7 @@ from core.channels import (
     Unknown,
     WayIn,
 )
-from core.errors import Busy, NotFound
+from core.errors import Busy, NotFound, PasokhError
 from core.model import Scan
 from gateway.mail import dkim, receive, smtp, state
 from gateway.mail.address import Keys, new_keys
@@ -236,12 +236,17 @@ class MailChannel:
             return TryLater("no mail line")
         box = f"{NOTED}{message.epoch}.{message.id}"
         slots = await self._noted(box, "at", str(self._now()).encode())
-        if message.in_doubt:
-            if "again" in slots:
-                return Unknown("sent twice already, perhaps", park=True)
-            await self._noted(box, "again", b"1")
+        if message.in_doubt and "again" in slots:
+            return Unknown("sent twice already, perhaps", park=True)
         try:
             files, row = await self._files(message, self._lines[name])
+        except PasokhError:
+            log.exception("a file of a letter cannot be read", extra={"outbox": message.id})
+            why = "a file cannot be read"
+            return Unknown(why) if message.in_doubt else TryLater(why)
+        if message.in_doubt:
+            await self._noted(box, "again", b"1")
+        try:
             letter = await self._ready(name, row, int(slots["at"]), files)
         except ValueError as error:
             log.warning("a letter cannot be written", extra={"outbox": message.id, "kind": type(error).__name__})
@@ -279,6 +284,8 @@ class MailChannel:
                 log.info("old notes of sent letters closed", extra={"gone": gone})
             except Busy:
                 log.warning("the store was too busy to sweep notes of sent letters")
+            except Exception:
+                log.exception("notes of sent letters could not be swept, they are again")
             await asyncio.sleep(SWEEP)
 
     async def _files(self, row: Outbound, line: LineSettings) -> tuple[list[tuple[str, str, bytes]], Outbound]:

@@ -7,7 +7,8 @@ import dataclasses
 
 import pytest
 
-from core.channels import Purpose, Refused, Sent, TryLater, Unknown
+from core.channels import KeptFile, Purpose, Refused, Sent, TryLater, Unknown
+from core.errors import NotFound
 from gateway.mail.relay import Relay
 from gateway.mail.send import WAITS, signature, weighed
 from gateway.mail.settings import LineSettings
@@ -134,3 +135,16 @@ async def test_a_letter_of_a_unit_carries_its_signature(open_channel, box):
     assert isinstance(await channel.send(receipt(1, **ANSWER)), Sent)
     got = box.of(CITIZEN)[-1]
     assert got.text.rstrip().endswith("-- \nادارهٔ آب") and "ادارهٔ آب" in got.html
+
+
+async def test_a_letter_whose_file_cannot_be_read_waits_and_is_never_taken_for_sent(channel, monkeypatch):
+    async def gone(key: str) -> bytes:
+        raise NotFound("file")
+
+    monkeypatch.setitem(channel._gear.extra, "read_file", gone)
+    row = receipt(9, **ANSWER, files=(KeptFile("a" * 64, "map.pdf", "application/pdf", 5),))
+    assert isinstance(await channel.send(row), TryLater)
+    for _ in range(3):
+        doubt = await channel.send(dataclasses.replace(row, in_doubt=True))
+        assert isinstance(doubt, Unknown)
+        assert not doubt.park
