@@ -5,6 +5,8 @@ SETUP := .venv/.setup
 DEV := .venv/.dev
 ASSETS := web/static/built/manifest.json
 PEERS := .peers/smpp-twisted3/.made .peers/flufl-bounce/.made
+# Compiled modules are kept, whoever says otherwise: every start and every test run would compile all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup assets demo check test test-long lint bench docs clean
