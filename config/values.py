@@ -73,6 +73,13 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """settings.toml `[retention]`: how long something is kept."""
+
+    calls_days: Annotated[int, Range(1, 36_500)] = 730  #: records of calls
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """settings.toml, all but `[agency]` and `[limits]`."""
 
@@ -83,6 +90,7 @@ class Settings:
     web: Web = field(default_factory=Web)
     mail: Mail = field(default_factory=Mail)
     approval: Approval = field(default_factory=Approval)
+    retention: Retention = field(default_factory=Retention)
     limits: Mapping[str, Rule] = field(default_factory=dict)
 
 

@@ -467,6 +467,7 @@ call = Table(  # calls that are over; nothing of a call lies here before
     Column("ticket", Big, ForeignKey("ticket.id")),
     Column("facts", Json, nullable=False, server_default="{}"),
     Index("ix_call_blind", "blind", "at"),
+    Index("ix_call_at", "at"),
 )
 
 heard = Table(

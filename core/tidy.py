@@ -8,7 +8,7 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from core import automatic, budgets, hearing, ladder, questions
+from core import automatic, budgets, calls, hearing, ladder, questions
 from core.files import Files
 from core.schema import seen
 from core.schema import session as sessions
@@ -18,14 +18,16 @@ Deed = Callable[[Connection, int], int]
 DAY = 86_400_000  # ms
 REPEATS = 90 * DAY  # a repeat after this is a new message
 AT_ONCE = 1000  # rows a transaction, so that intake waits milliseconds only
+FEW = 100  # where each may want an event
 
 
-async def tidy(store: Store, files: Files, now: int) -> int:
+async def tidy(store: Store, files: Files, now: int, calls_days: int = 730) -> int:
     """Forget what is past its time (`now`: ms UTC); returns how many rows and files went."""
     gone = await files.sweep(now / 1000)
     gone += await _all(store, _seen, now - REPEATS)
     for forget in (automatic.forget, budgets.forget, hearing.forget, ladder.forget, questions.forget):
         gone += await _all(store, partial(forget, most=AT_ONCE), now)
+    gone += await _all(store, partial(calls.forget, now=now, most=FEW), now - calls_days * DAY)
     return gone + await _all(store, _sessions, now)
 
 

@@ -19,10 +19,11 @@ EVERY = 20.0  # seconds between looks; lapses are counted in days
 
 
 class Timers:
-    """`start`, then `stop`."""
+    """`start`, then `stop`. `calls_days`: how long records of calls are kept."""
 
-    def __init__(self, store: Store, files: Files, clock: Clock, every: float = EVERY) -> None:
+    def __init__(self, store: Store, files: Files, clock: Clock, calls_days: int = 730, every: float = EVERY) -> None:
         self._store, self._files, self._clock, self._every = store, files, clock, every
+        self._calls_days = calls_days
         self._tidy_at = 0.0  #: monotonic seconds
         self._task: asyncio.Task[None] | None = None
 
@@ -57,5 +58,5 @@ class Timers:
         now = self._clock.monotonic()
         if now >= self._tidy_at:
             self._tidy_at = now + TIDY
-            gone = await tidy(self._store, self._files, self._clock.now())
+            gone = await tidy(self._store, self._files, self._clock.now(), self._calls_days)
             log.info("tidied up", extra={"gone": gone})

@@ -110,7 +110,7 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
         scanning = Scanning(opened, files, Clamd(scanner), clock)
         await scanning.start()
         parts.add("scanner", scanning.stop, scanning.health)
-    timers = Timers(opened, files, clock)
+    timers = Timers(opened, files, clock, config.settings.retention.calls_days)
     await timers.start()
     parts.add("timers", timers.stop, timers.health)
     port = await _web(config, opened, door, files, ring, throttle, clock, channels, parts)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import sqlalchemy as sa
 
-from core import people, seed
+from core import calls, people, seed
 from core.channels import CallRecord, Contact, ContactKind, Inbound
-from core.schema import call
+from core.cipher import Keyring
+from core.files import Files
+from core.schema import call, event
 from core.showing import ticket_of
+from core.tidy import DAY, tidy
 
 NUMBER = Contact(ContactKind.PHONE, "+989120000000", True)
 
@@ -45,6 +51,38 @@ async def test_the_ticket_shows_the_calls_of_its_own_number_only(desk, store, co
     shown = await ticket_of(store, boss, receipt.ticket)
     assert [one.facts["path"] for one in shown.calls] == [["main"]]
     assert shown.calls[0].seconds == 65
+
+
+async def test_records_past_their_time_go_and_their_ticket_says_so(desk, store, config, tmp_path):
+    await seed.seed(store, config)
+    receipt = await desk.take(Inbound("phone", "x-1", text="شکایت", contact=NUMBER))
+    for ref in "abc":
+        await desk.call_over(replace(record(ref), ticket=receipt.ticket))
+    await desk.call_over(record("withheld", None))
+    young = replace(record("young"), began_at=1_700_000_000_000 + 30 * DAY, ticket=receipt.ticket)
+    await desk.call_over(young)
+    before = 1_700_000_000_000 + DAY
+    assert [await store.write(partial(calls.forget, now=before, most=3), before) for _ in range(3)] == [3, 1, 0]
+    assert [row["ref"] for row in await store.read(rows)] == ["young"]
+    told = [row for row in await store.read(of_events) if row["kind"] == "calls_forgotten"]
+    assert sum(row["data"]["calls"] for row in told) == 3
+    assert {row["actor"] for row in told} == {"system"}
+
+
+async def test_how_long_records_are_kept_is_a_setting(desk, store, tmp_path, config):
+    files = Files(tmp_path / "files", Keyring({1: b"k" * 32}), store)
+    await desk.call_over(record("a"))
+    began = 1_700_000_000_000
+    await tidy(store, files, began + 9 * DAY, 10)
+    assert len(await store.read(rows)) == 1
+    assert await tidy(store, files, began + 9 * DAY, 8) == 1
+    assert await store.read(rows) == []
+    files.close()
+    assert config.settings.retention.calls_days == 730
+
+
+def of_events(s):
+    return s.execute(sa.select(event)).mappings().all()
 
 
 @pytest.mark.parametrize("seconds", [0, 86_400])

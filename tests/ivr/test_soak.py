@@ -23,7 +23,7 @@ CALLS, RATE = 200, 5.0  # at once, new ones a second
 HOLD = CALLS / RATE  # seconds each lasts
 EVERY = 10  # one call in so many leaves a message
 WARM = max(HOLD + 20, SECONDS / 3)  # all at once by then, every port, pool, cache and journal has been used
-# KB that the line through the samples may rise from then on: in the long run 0.8 KB for each of its 6,000 calls; one under
+# KB that the line through the samples may rise from then on: in the long run 0.8 KB for each of 6,000 calls; one under
 # twenty minutes is not warm yet: the caches of the store and of malloc fill for five, and only a gross leak shows
 GROWTH = 5_000 if SECONDS >= 1200 else 15_000
 LOOPS = min(32, (os.cpu_count() or 1) + 4)  # asyncio's own pool
