@@ -1,4 +1,4 @@
-"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | sms | bench`; reads arguments."""
+"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | answer | sms | bench`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log", default="warning", choices=["debug", "info", "warning", "error"], help="log level")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_demo, _serve, _check, _migrate, _route, _menu, _call, _sms, _bench):
+    for add in (_demo, _serve, _check, _migrate, _route, _menu, _call, _answer, _sms, _bench):
         add(commands)
     return parser
 
@@ -49,6 +49,7 @@ def _demo(commands: Any) -> None:
     for name, port, what in (
         ("web", 8080, "portal, console and API"),
         ("sip", 5060, "phone line (UDP)"),
+        ("desk", 5070, "where operators' and units' telephones are rung (UDP)"),
         ("smtp", 2525, "letters in"),
         ("sms", 8443, "made-up Kavenegar (TLS)"),
         ("smpp", 2775, "made-up message centre (SMPP)"),
@@ -57,6 +58,7 @@ def _demo(commands: Any) -> None:
         parser.add_argument(f"--{name}", type=int, default=port, help=f"{what}: port (default {port}, 0 = any free)")
     parser.add_argument("--rtp", type=_range, default="20000-20999", metavar="A-B", help="RTP ports, 0 = any free")
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, nothing else")
+    _site(parser)
     parser.add_argument("--database", help="PostgreSQL URL instead of SQLite in the folder")
 
 
@@ -97,6 +99,13 @@ def _call(commands: Any) -> None:
     from ivr import phone
 
     phone.add_arguments(parser)
+
+
+def _answer(commands: Any) -> None:
+    parser = _command(commands, "answer", "A small telephone that waits: an operator's or a unit's.", _run_answer)
+    from ivr import answer
+
+    answer.add_arguments(parser)
 
 
 def _sms(commands: Any) -> None:
@@ -198,6 +207,12 @@ def _run_call(options: argparse.Namespace) -> int:
     from ivr import phone
 
     return _under_loop(phone.run(options))
+
+
+def _run_answer(options: argparse.Namespace) -> int:
+    from ivr import answer
+
+    return _under_loop(answer.run(options))
 
 
 def _run_sms(options: argparse.Namespace) -> int:

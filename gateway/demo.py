@@ -61,7 +61,7 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[M
     secret = _kept(folder / "hook.secret", lambda: secrets.token_hex(32))
     key = _kept(folder / "kavenegar.key", lambda: secrets.token_hex(16))
     _kept(folder / "smpp.password", lambda: "made-key")
-    site = wiring.site(None)
+    site = wiring.site(options.config)
     world = await _world(folder / "world", ports, key, _short_code(site), parts)
     site = _on_loopback(site, options, ports, world, secret, folder)
     system = await wiring.start(site, folder, options.database, parts)
@@ -76,7 +76,8 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[M
 
 
 async def _ports(options: argparse.Namespace) -> dict[str, int]:
-    return {name: await _port(name, getattr(options, name), kind) for name, kind in PORTS.items()}
+    ours = {name: await _port(name, getattr(options, name), kind) for name, kind in PORTS.items()}
+    return ours | {"desk": options.desk or await _port("desk", 0, UDP)}  # not ours: telephones may wait there already
 
 
 async def _port(name: str, wanted: int, kind: int) -> int:
@@ -149,7 +150,10 @@ def _on_loopback(
 ) -> Config:
     """The sample agency's lines at the chosen ports, with the made-up world as provider and relay."""
     relay_host, _, relay_port = world["smtp"].rpartition(":")
-    here = [{"name": "loopback", "allow": ["127.0.0.0/8"], "asserts_identity": False}]
+    here = [
+        {"name": "loopback", "allow": ["127.0.0.0/8"], "asserts_identity": False},
+        {"name": "desk", "address": f"127.0.0.1:{ports['desk']}", "dial": True, "ping": False},
+    ]
     changes: dict[str, dict[str, Any]] = {
         "sms.line.main": {
             "hook_secret": secret,
@@ -209,6 +213,7 @@ async def _told(
         "ready": True,
         "web": web,
         "sip": f"sip:{_line_number(site)}@127.0.0.1:{ports['sip']}",
+        "telephones": _telephones(site, ports["desk"]),
         "smtp": f"127.0.0.1:{ports['smtp']}",
         "sms": f"https://{world['kavenegar']}",
         "smpp": {"host": world["smpp"], "shortcode": SMPP_NUMBER},
@@ -217,6 +222,21 @@ async def _told(
         "accounts": await _accounts(site, system, folder),
         "addresses": wiring.addresses(site),
     }
+
+
+def _telephones(site: Config, port: int) -> list[dict[str, Any]]:
+    """Where operators are rung, and by which queues."""
+    queues: Mapping[str, Any] = site.lines["phone"].get("queue", {})
+    return [
+        {
+            "name": login,
+            "extension": member.extension,
+            "uri": f"sip:{member.extension}@127.0.0.1:{port}",
+            "queues": sorted(name for name, queue in queues.items() if login in queue.get("operators", ())),
+        }
+        for login, member in site.staff.items()
+        if member.extension
+    ]
 
 
 def _line_number(site: Config) -> str:
@@ -254,6 +274,7 @@ Pasokh is running on this machine only.
   portal     {told["web"]}/
   console    {told["web"]}/console/login
   phone      {told["sip"]}     (or: .venv/bin/pasokh call {told["sip"]} --help)
+  operators  {told["telephones"][0]["uri"].partition("@")[2]}     (their telephones: .venv/bin/pasokh answer --help)
   mail to    {first["email"]}   at {told["smtp"]}, or from the mailbox page
   mailbox    {told["mailbox"]}
   handset    {told["handset"]}   (text to {first["shortcode"]}, or by SMPP to {told["smpp"]["shortcode"]})

@@ -70,9 +70,7 @@ async def run(options: argparse.Namespace) -> int:
     """`pasokh call`, on a loop whose guest Twisted already is."""
     from twisted.internet import reactor  # late: it is the guest by now
 
-    this = asyncio.current_task()
-    assert this is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    stops_on_signal()
     try:
         return await call(
             options.uri, options.keys, options.say, options.hear, reactor=reactor, caller=options.caller,
@@ -84,6 +82,13 @@ async def run(options: argparse.Namespace) -> int:
     except (ValueError, OSError) as fault:
         print(f"pasokh call: {fault}", file=sys.stderr)
         return WRONG
+
+
+def stops_on_signal() -> None:
+    """Have SIGTERM cancel the task that asks."""
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
 
 
 async def call(
@@ -103,9 +108,9 @@ async def call(
 ) -> int:
     """Call `uri` and go through `keys`; returns the exit status. Raises ValueError or OSError on wrong words."""
     todo = steps(keys, say is not None)
-    spoken = _voice(say) if say is not None else None
+    spoken = voice(say) if say is not None else None
     peer = await _whereabouts(uri)
-    with _paper(hear) as path:
+    with paper(hear) as path:
         async with _exchange(reactor, peer, ca) as line:
             wanted = Wanted(uri, peer.far, caller, user, password, ring)
             tell(f"calling {uri}")
@@ -114,7 +119,7 @@ async def call(
                 tell(f"not reached: {leg.status} {leg.reason}")
                 return NOT_REACHED
             tell("answered")
-            return await _Phone(leg, path, spoken, stay, tell).go(todo)
+            return await Handset(leg, path, spoken, stay, tell).go(todo)
 
 
 def steps(keys: str, speaks: bool) -> list[str]:
@@ -136,7 +141,7 @@ def steps(keys: str, speaks: bool) -> list[str]:
 
 
 @dataclass(slots=True)
-class _Phone:
+class Handset:
     """A running call with its hands, mouth and ears."""
 
     leg: SipLeg
@@ -235,7 +240,8 @@ def sounds(path: Path, since: float) -> tuple[float | None, float | None, float]
     return (since + loud[0] * seconds, since + (loud[-1] + 1) * seconds, length) if len(loud) else (None, None, length)
 
 
-def _voice(say: Path) -> Run:
+def voice(say: Path) -> Run:
+    """A WAV file as sound. Raises ValueError."""
     try:
         return g711.frames(g711.read_wav(say.read_bytes()))
     except g711.NotSound as fault:
@@ -270,7 +276,7 @@ async def _whereabouts(uri: str) -> _There:
 
 
 @contextlib.contextmanager
-def _paper(hear: Path | None) -> Any:
+def paper(hear: Path | None) -> Any:
     """Where the call is recorded; turned into 16-bit WAV at `hear` at the end, whatever ended it."""
     if hear is not None and not hear.parent.is_dir():
         raise ValueError(f"--hear: there is no folder {hear.parent}")

@@ -54,6 +54,7 @@ class Peer:
     domain: Name | None = None  #: what stands behind the @; None = its address
     register: bool = False  #: be registered there as `user`
     dial: bool = False  #: calls of ours may go by it
+    ping: bool = True  #: it is asked every 30 s whether it lives
     nat: bool = False  #: its sound comes from elsewhere than it says
     behind_pbx: bool = False  #: callers come by the office's own exchange, which keeps their numbers
     ca_file: str | None = None  #: whom its TLS certificate must be signed by; None = the system's authorities

@@ -47,9 +47,8 @@ class Gate:
         return next((peer for net, peer in self._peers if address in net and _by(peer, source.transport)), None)
 
     def dials(self, far: Address) -> bool:
-        """Whether calls of ours may go there at all."""
-        address = plain(far.host)
-        return any(peer.dial for net, peer in self._peers if address in net and _by(peer, far.transport))
+        """Whether calls of ours may go there at all: to the very address of a peer, or what one without it allows."""
+        return any(peer.dial and _reaches(peer, far) for peer in self._settings.peer)
 
     def admits(self, host: str, now: float) -> bool:
         """Take one new call of `host` from its bucket and from the common one."""
@@ -85,6 +84,13 @@ class _Source:
     invites: Bucket
     others: Bucket
     packets: Bucket
+
+
+def _reaches(peer: Peer, far: Address) -> bool:
+    there = peer.far()
+    if there is not None:
+        return Address(*there) == far
+    return _by(peer, far.transport) and any(plain(far.host) in net for net in peer.networks())
 
 
 def _by(peer: Peer, transport: str) -> bool:

@@ -51,7 +51,7 @@ class Trunk:
         self.due = post.now()
         self._post = post
         self._register_at = post.now() if settings.register else float("inf")
-        self._ping_at = post.now() + random.random()
+        self._ping_at = post.now() + random.random() if settings.ping else float("inf")
         self._call_id, self._tag, self._seq = tag() + tag(), tag(), 0
         self._expires = EXPIRES
         self._failures = 0

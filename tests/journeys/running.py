@@ -53,7 +53,7 @@ class Demo:
             "--rtp",
             rtp_range(),
         ]
-        words += [f"--{name}=0" for name in ("web", "sip", "smtp", "sms", "smpp", "world")]
+        words += [f"--{name}=0" for name in ("web", "sip", "desk", "smtp", "sms", "smpp", "world")]
         self.log = (self.folder.parent / f"{self.folder.name}.log").open("a")
         self.process = subprocess.Popen(
             [*words, *self.more], cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True, env=dict(os.environ)

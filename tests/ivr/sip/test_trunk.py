@@ -244,14 +244,25 @@ async def test_32_seconds_of_silence_lead_to_the_next_trunk(tmp_path):
 
 async def test_only_listed_destinations_are_ever_dialled(tmp_path):
     quiet = Peer("quiet", allow=("127.0.0.1/32",))
-    for peers in ((quiet,), (trunk(tmp_path, dial=False),)):
+    beside = Peer("beside", allow=("127.0.0.0/8",), address="127.0.0.1:5090", dial=True)  # its own address alone
+    for peers in ((quiet,), (trunk(tmp_path, dial=False),), (quiet, beside)):
         async with house(peer=peers) as home:
             for far in (("127.0.0.1", 5080), ("192.0.2.9", 5060)):
                 result = await home.line.call(Wanted("sip:1@x", far))
                 assert isinstance(result, NotReached) and result.status == 403
-            assert isinstance(await home.line.dial("1"), NotReached)
+            if beside not in peers:
+                assert isinstance(await home.line.dial("1"), NotReached)
             assert home.line.counts["not_listed"] == 2 and home.plane.ports.out == 0
             assert not any(data.startswith(b"INVITE") for sent in home.sent.values() for data in sent)
+
+
+async def test_a_peer_that_is_not_asked_whether_it_lives_never_gets_options_and_is_dialled(tmp_path):
+    async with house(peer=(trunk(tmp_path, ping=False),)) as home, home.phone(port=5080) as far:
+        await home.skip(200)
+        assert not home.sent[far.peer] and home.line.trunks[0].up
+        task = asyncio.ensure_future(home.line.dial("111"))
+        assert (await far.request("INVITE")).uri == "sip:111@trunk.example.ir"
+        task.cancel()
 
 
 async def test_two_realms_are_both_answered(tmp_path):

@@ -24,7 +24,7 @@ module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{port}
-sip_listen 127.0.0.1:0
+sip_listen {at}
 audio_source aufile,{folder}/quiet.wav
 snd_path {folder}
 """
@@ -35,14 +35,14 @@ QUIET = np.zeros(8000 * 90, np.int16)
 
 
 class Baresip:
-    """A running baresip with one account; all its files lie in `folder`."""
+    """A running baresip with one account, listening `at` HOST:PORT; all its files lie in `folder`."""
 
-    def __init__(self, folder: Path, number: str) -> None:
+    def __init__(self, folder: Path, number: str, at: str = "127.0.0.1:0") -> None:
         folder.mkdir()
         port = _free_port()
         self.folder = folder
         (folder / "quiet.wav").write_bytes(g711.write_wav(QUIET))
-        (folder / "config").write_text(CONFIG.format(port=port, folder=folder))
+        (folder / "config").write_text(CONFIG.format(port=port, folder=folder, at=at))
         (folder / "accounts").write_text(ACCOUNT.format(number=number))
         (folder / "contacts").write_text("")
         self.log = (folder / "log").open("w+")
