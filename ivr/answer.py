@@ -1,7 +1,7 @@
 """A small telephone that waits: it answers calls to extensions, presses keys, speaks a file, keeps what it hears.
 
-It stands for the telephones of operators and units where there is no exchange yet. It registers nowhere: a peer of the line
-names its address.
+It stands for the telephones of operators and units where there is no exchange yet. It registers nowhere: a peer of the
+line names its address.
 """
 
 from __future__ import annotations
