@@ -23,7 +23,7 @@ from core.text import clean
 Row = Mapping[str, Any]
 
 WRITTEN = ("id", "state", "worker", "why", "ref", "cost", "parts", "done_at", "doubt_at", "due_at")
-_READ = (*WRITTEN, "ticket", "channel", "purpose", "attempt", "fence")
+_READ = (*WRITTEN, "ticket", "channel", "purpose", "attempt", "fence", "facts")
 
 
 @dataclass(frozen=True, slots=True)
