@@ -419,6 +419,10 @@ class Door(Protocol):
         """(ref, accepted at) of what a peer took between two times (ms UTC) and has told nothing final of."""
         ...
 
+    async def sent_after_all(self, epoch: int, row: int, sent: Sent) -> None:
+        """The outside says late that it has what was in doubt (`Outbound.epoch` and `id`). A row that is over stays."""
+        ...
+
     async def returned(self, back: Returned) -> int | None:
         """Note a report on the ticket of what was sent; the note's number, None when no such row is known. A lost
         answer reopens its ticket and goes to the person's next contact point."""

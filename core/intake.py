@@ -21,6 +21,7 @@ from core import (
     codes,
     hearing,
     ids,
+    late,
     misses,
     optouts,
     outbox,
@@ -42,6 +43,7 @@ from core.channels import (
     Inbound,
     Note,
     Receipt,
+    Sent,
     Verdict,
 )
 from core.drawer import StoredDrawer
@@ -185,6 +187,10 @@ class Desk:
     ) -> None:
         """A peer's word about something sent; `also`: other spellings of `ref`."""
         await self._store.write(outbox.reported, channel, ref, state, why, self._clock.now(), also)
+
+    async def sent_after_all(self, epoch: int, row: int, sent: Sent) -> None:
+        """What was in doubt is with the outside, it says late; of another epoch's row nothing is known."""
+        await self._store.write(late.sent, epoch, row, sent, self._clock.now())
 
     async def tell(self, note: Note) -> bool:
         """Queue an automatic sentence; False when (channel, ref) was told before, or over `note.once`."""

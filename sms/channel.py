@@ -25,14 +25,15 @@ from core.channels import (
     Outcome,
     RawReply,
     RawRequest,
+    Sent,
 )
 from core.clock import SystemClock
 from core.errors import Busy, NotFound
 from sms import assembly, parts, reports, tables, view
 from sms.incoming import Incoming
 from sms.joining import Joining, Whole
-from sms.outgoing import Held, Outgoing
-from sms.providers.base import Arrival, LinePaused, LineState, Part, Provider, Report
+from sms.outgoing import KEY_BITS, Held, Outgoing
+from sms.providers.base import Accepted, Arrival, LinePaused, LineState, Part, Provider, Report
 from sms.settings import LineSettings
 from sms.spending import Spending
 from sms.watch import Watch
@@ -174,6 +175,11 @@ class Sms:
         """A provider's own news of something sent: on disk when it returns. Raises Busy."""
         await reports.tell(self._desk(), provider, report)
 
+    async def found(self, provider: str, key: int, accepted: Accepted) -> None:
+        """A text in doubt was sent after all. On disk when it returns. Raises Busy."""
+        sent = Sent(f"{provider}:{accepted.ref}", accepted.cost, found=True, parts=accepted.parts)
+        await self._desk().sent_after_all(key >> KEY_BITS, key & ((1 << KEY_BITS) - 1), sent)
+
     def _line_of(self, provider: str, number: str) -> str:
         """The line a text came to, else the first that `provider` serves."""
         mine = [name for name, line in self._lines.items() if provider in line.providers]
@@ -261,6 +267,9 @@ class Sink:
 
     async def reported(self, report: Report) -> None:
         await self._channel.reported(self._provider, report)
+
+    async def found(self, key: int, accepted: Accepted) -> None:
+        await self._channel.found(self._provider, key, accepted)
 
     def line_state(self, line: str, state: LineState, why: str = "") -> None:
         level = logging.INFO if state is LineState.UP else logging.WARNING

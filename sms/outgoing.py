@@ -38,6 +38,7 @@ log = logging.getLogger("pasokh.sms")
 LOCAL_HORIZON = 3600_000  # ms before a provider forgets our keys, from when on nothing is looked up any more
 NO_LOOK_UP = 900_000  # ms a doubt without look-up waits for a report before a person decides
 SPREAD = 600.0  # seconds over which texts begin when the hours open
+KEY_BITS = 36  #: of a key that are the outbox row's; above them stands the store's epoch
 HELD = 60.0  # seconds until a line paused by hand is looked at again
 AGAIN = "again"  #: slot in the mark of a text that may have gone twice
 MAYBE, NOT = b"?", b"-"  #: in the mark of a text: this provider may have it, or certainly has not
@@ -80,7 +81,7 @@ class Outgoing:
 
     def _text(self, message: Outbound, line: LineSettings) -> Text:
         words = wording.fit(wording.words(message, self._say), line, self._say, message.lang)
-        key = message.epoch << 36 | message.id
+        key = message.epoch << KEY_BITS | message.id
         return Text(key, message.to, line.number, words, message.purpose, message.not_after)
 
     def measure(self, text: str, facts: Mapping[str, Any], lang: str) -> Measure:
@@ -143,6 +144,9 @@ class Outgoing:
     async def _ask(self, way: Way, text: Text, since: int, templated: bool) -> Outcome | None:
         """One provider's word; None = it never had it."""
         caps = way.provider.caps
+        mine = way.provider.remembered(text.key)
+        if mine is not None:
+            return _sent(way, mine, text, found=True)
         if not caps.keyed or templated:
             return _NEVER if since >= NO_LOOK_UP else Unknown("cannot be asked", (NO_LOOK_UP - since) / 1000)
         if caps.find_for and since >= caps.find_for * 1000 - LOCAL_HORIZON:

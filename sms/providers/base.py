@@ -238,6 +238,10 @@ class Sink(Protocol):
         """On disk when it returns. Raises Busy(after)."""
         ...
 
+    async def found(self, key: int, accepted: Accepted) -> None:
+        """A text in doubt was sent after all: its answer or its receipt came late. On disk when it returns."""
+        ...
+
     def line_state(self, line: str, state: LineState, why: str = "") -> None:
         """`line` is the line's number, '' for all lines of the provider."""
         ...
@@ -271,6 +275,10 @@ class Provider(Protocol):
 
     async def send_template(self, text: Text, template: str, tokens: Mapping[str, str]) -> Outcome:
         """A text worded at the provider (`caps.template`)."""
+        ...
+
+    def remembered(self, key: int) -> Found | None:
+        """What its own book has of a key, without asking anybody; None = nothing."""
         ...
 
     async def find(self, keys: Sequence[int]) -> Mapping[int, Found | None]:
@@ -318,6 +326,9 @@ class Plain:
 
     async def send_template(self, text: Text, template: str, tokens: Mapping[str, str]) -> Outcome:
         return Rejected(BadContent("no templates here"))
+
+    def remembered(self, key: int) -> Found | None:
+        return None
 
     async def find(self, keys: Sequence[int]) -> Mapping[int, Found | None]:
         raise Ambiguous("cannot be asked")

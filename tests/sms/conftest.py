@@ -43,6 +43,9 @@ class Heard:
     async def reported(self, report: base.Report) -> None:
         self.reports.append(report)
 
+    async def found(self, key: int, accepted: base.Accepted) -> None:
+        raise AssertionError("nothing was in doubt")
+
     def line_state(self, line: str, state: base.LineState, why: str = "") -> None:
         self.states.append((line, state, why))
 

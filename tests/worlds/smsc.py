@@ -48,6 +48,7 @@ class Ways:
     concat: str = "udh8"  #: how long texts of telephones are delivered
     alphabet: str = "gsm7"
     window: int = 10
+    reference: bool = True  #: receipts repeat the sender's own reference
     numbers: tuple[str, ...] = ()  #: short codes whose texts go this way; none = all
 
 
@@ -241,6 +242,9 @@ class Smsc:
         tlvs: Tlvs = ()
         if self.ways.receipts in ("tlv", "both"):
             tlvs = ((Tag.RECEIPTED_ID, told.encode() + b"\0"), (Tag.STATE, bytes((state,))))
+        mine = pdu.tlv(Tag.USER_MESSAGE_REF)
+        if mine is not None and self.ways.reference:
+            tlvs = (*tlvs, (Tag.USER_MESSAGE_REF, mine))
         text = b"" if self.ways.receipts == "tlv" else report.write(told, state, time.strftime("%y%m%d%H%M"))
         back = Message(
             source_ton=body.dest_ton,

@@ -20,10 +20,11 @@ import msgspec
 from core.channels import DeliveryState
 from sms.providers.base import Report
 from sms.providers.smpp.report import Receipt, spellings
+from sms.providers.smpp.tries import Tries, Try
 
 KEPT = 72 * 3600 * 1000  # ms a text or an early receipt is remembered
 MOST = 200_000  # texts remembered; the oldest goes first
-ROWS = 2 * MOST  # lines of a file until it is put aside
+ROWS = 4 * MOST  # lines of a file until it is put aside
 OLD = ".old"
 _encode = msgspec.json.Encoder().encode
 TAIL = 9  # last digits of a number, the same however it is written
@@ -37,7 +38,17 @@ class Entry:
     ids: Sequence[str]
     mark: str
     at: int
+    key: int = 0
     states: dict[str, DeliveryState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A text in doubt that was sent after all."""
+
+    key: int
+    ref: str
+    parts: int
 
 
 class Book:
@@ -48,6 +59,9 @@ class Book:
         self._ids: dict[str, str] = {}  # id as it was given → ref
         self._spelt: dict[str, list[str]] = {}  # id in other spellings → ids as given
         self._early: OrderedDict[str, tuple[int, list[Receipt]]] = OrderedDict()
+        self._keys: dict[int, str] = {}  # our key → ref
+        self._tries = Tries()
+        self._found: list[Found] = []
         self._file: IO[str] | None = None
         self._path: Path | None = None
         self._rows = 0
@@ -65,25 +79,93 @@ class Book:
             self._file.close()
             self._file = None
 
-    def accepted(self, ids: Sequence[str], number: str, now: int) -> tuple[str, list[Report]]:
+    def tried(self, key: int, number: str, parts: int, now: int) -> None:
+        """A text is about to leave; `flush` before it does."""
+        one = Try(key, _mark(number), parts, now)
+        self._tries.begin(one)
+        self._write({"try": key, "mark": one.mark, "parts": parts, "at": now})
+
+    def refused(self, key: int) -> None:
+        """It certainly did not go."""
+        if self._tries.over(key):
+            self._write({"over": key})
+
+    def doubted(self, key: int, ids: Sequence[str], now: int) -> list[Report]:
+        """No answer is waited for any more; `ids` are of the parts that had theirs. What earlier receipts say."""
+        one = self._tries.get(key)
+        if one is None:
+            return []
+        one.live = False
+        one.states = {id_: None for id_ in ids if id_}
+        told: list[Report] = []
+        for id_, (_, waiting) in list(self._early.items()):
+            for receipt in waiting:
+                if self._tries.whose(id_, _mark(receipt.number), receipt.reference) is one:
+                    self._early.pop(id_, None)
+                    told += self._adopted(one, id_, receipt.state, receipt.why, now)
+        return told
+
+    def late(self, key: int, id_: str, now: int) -> list[Report]:
+        """The answer to a part came after all."""
+        one = self._tries.get(key)
+        return self._adopted(one, id_, None, "", now) if one is not None and id_ else []
+
+    def known(self, key: int) -> tuple[str, int] | None:
+        """Ref and parts of a text, if it was accepted, however late."""
+        ref = self._keys.get(key)
+        return None if ref is None else (ref, len(self._entries[ref].ids))
+
+    @property
+    def any_found(self) -> bool:
+        """Is there something to take?"""
+        return bool(self._found)
+
+    def take_found(self) -> list[Found]:
+        """Texts in doubt that turned out to be sent, since the last call."""
+        found, self._found = self._found, []
+        return found
+
+    def accepted(self, ids: Sequence[str], number: str, now: int, key: int = 0) -> tuple[str, list[Report]]:
         """A text was accepted part by part: its ref, and what receipts that came before say of it."""
         known = [id_ for id_ in ids if id_]
-        entry = Entry(",".join(known), known, _mark(number), now)
         if not known:
             return "", []
-        self._add(entry)
-        self._write({"ref": entry.ref, "mark": entry.mark, "at": now})
+        entry = self._enter(known, _mark(number), now, key)
         return entry.ref, self._early_of(entry)
 
-    def received(self, receipt: Receipt, now: int) -> Report | None:
-        """What a receipt says of its text; None when that is nothing. One that fits no text is told by its own id."""
+    def _enter(self, ids: Sequence[str], mark: str, now: int, key: int) -> Entry:
+        entry = Entry(",".join(ids), ids, mark, now, key)
+        self._tries.over(key)
+        self._add(entry)
+        self._write({"ref": entry.ref, "mark": mark, "at": now, "key": key})
+        return entry
+
+    def _adopted(self, one: Try, id_: str, state: DeliveryState | None, why: str, now: int) -> list[Report]:
+        """A part of a text in doubt has its id: once every part has, the text was sent after all."""
+        if state is not None or id_ not in one.states:
+            one.states[id_] = state
+        if not one.whole:
+            self._write({"try": one.key, "id": id_, "state": state})
+            return []
+        entry = self._enter(list(one.states), one.mark, now, one.key)
+        self._found.append(Found(one.key, entry.ref, len(entry.ids)))
+        said = [(each, told) for each, told in one.states.items() if told is not None]
+        reports = [self._stand(entry, each, Receipt(each, "", told, why)) for each, told in said]
+        return [*filter(None, reports), *self._early_of(entry)]
+
+    def received(self, receipt: Receipt, now: int) -> Sequence[Report]:
+        """What a receipt says of its text. One that fits no text is told by its own id."""
         entry, id_ = self._find(receipt)
-        if entry is None:
-            _, waiting = self._early.pop(receipt.id, (now, []))
-            self._early[receipt.id] = now, [*waiting, receipt][-10:]
-            self._forget(now)
-            return Report(receipt.id, receipt.state, receipt.why)
-        return self._stand(entry, id_, receipt)
+        if entry is not None:
+            report = self._stand(entry, id_, receipt)
+            return [report] if report is not None else []
+        one = self._tries.whose(receipt.id, _mark(receipt.number), receipt.reference)
+        if one is not None:
+            return self._adopted(one, receipt.id, receipt.state, receipt.why, now)
+        _, waiting = self._early.pop(receipt.id, (now, []))
+        self._early[receipt.id] = now, [*waiting, receipt][-10:]
+        self._forget(now)
+        return [Report(receipt.id, receipt.state, receipt.why)]
 
     # ------------------------------------------------------------ inside
 
@@ -130,6 +212,8 @@ class Book:
     def _add(self, entry: Entry) -> None:
         self._entries[entry.ref] = entry
         self._entries.move_to_end(entry.ref)
+        if entry.key:
+            self._keys[entry.key] = entry.ref
         for id_ in entry.ids:
             self._ids[id_] = entry.ref
             for spelling in spellings(id_):
@@ -143,6 +227,8 @@ class Book:
             self._early.popitem(last=False)
 
     def _drop(self, entry: Entry) -> None:
+        if self._keys.get(entry.key) == entry.ref:
+            del self._keys[entry.key]
         for id_ in entry.ids:
             if self._ids.get(id_) == entry.ref:
                 del self._ids[id_]
@@ -162,10 +248,25 @@ class Book:
 
     def _replay(self, row: dict[str, Any], now: int) -> None:
         ref = str(row.get("ref", ""))
-        if "at" in row and row["at"] > now - KEPT:
-            self._add(Entry(ref, ref.split(","), str(row.get("mark", "")), int(row["at"])))
+        if "try" in row or "over" in row:
+            self._replay_try(row, now)
+        elif "at" in row and row["at"] > now - KEPT:
+            key = int(row.get("key", 0))
+            self._tries.over(key)
+            self._add(Entry(ref, ref.split(","), str(row.get("mark", "")), int(row["at"]), key))
         elif "state" in row and ref in self._entries:
             self._entries[ref].states[str(row["id"])] = DeliveryState(row["state"])
+
+    def _replay_try(self, row: dict[str, Any], now: int) -> None:
+        """Whatever was tried by a process that is gone gets no answer any more."""
+        one = self._tries.get(int(row.get("try", 0)))
+        if "over" in row:
+            self._tries.over(int(row["over"]))
+        elif "id" in row and one is not None:
+            one.states[str(row["id"])] = DeliveryState(row["state"]) if row["state"] else None
+        elif "at" in row and row["at"] > now - KEPT:
+            parts, at = int(row.get("parts", 1)), int(row["at"])
+            self._tries.begin(Try(int(row["try"]), str(row.get("mark", "")), parts, at, live=False))
 
     def _write(self, row: dict[str, Any]) -> None:
         """A file that has grown is put aside; the one put aside before it held nothing that is still known."""

@@ -54,6 +54,15 @@ class Doubtful:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The answer to a text that was given up as doubtful."""
+
+    seq: int
+    status: int
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Came:
     """A text or receipt of the peer, to be answered by `answer(seq, …)`. `pdu` is None when `raw` cannot be read."""
 
@@ -71,4 +80,4 @@ class Ended:
     status: int = 0
 
 
-Event = Bound | BindAsked | Answered | Doubtful | Came | Ended
+Event = Bound | BindAsked | Answered | Doubtful | Late | Came | Ended

@@ -18,7 +18,7 @@ from twisted.internet.error import ConnectError
 from twisted.internet.protocol import Factory, Protocol
 
 from sms.providers.smpp import status
-from sms.providers.smpp.events import Answered, Bound, Came, Doubtful, Ended, Event, Times
+from sms.providers.smpp.events import Answered, Bound, Came, Doubtful, Ended, Event, Late, Times
 from sms.providers.smpp.pdu import Bind, Message, Tlvs
 from sms.providers.smpp.session import Mode, Retry, Session
 from sms.providers.smpp.settings import Settings
@@ -40,6 +40,8 @@ class Owner(Contract):
     def answered(self, link: Link, seq: int, told: int, id_: str) -> None: ...
 
     def doubtful(self, link: Link, seq: int, why: str) -> None: ...
+
+    def late(self, link: Link, seq: int, told: int, id_: str) -> None: ...
 
     def came(self, link: Link, came: Came) -> None: ...
 
@@ -66,6 +68,11 @@ class Link:
     def up(self) -> bool:
         """Is it bound?"""
         return self.session is not None and self.session.phase == "bound"
+
+    @property
+    def optional(self) -> bool:
+        """Does the peer know optional parameters?"""
+        return self.session is not None and self.session.optional
 
     async def run(self) -> None:
         """Connect, bind, and again after each loss, till `stop`."""
@@ -163,6 +170,8 @@ class Link:
             match event:
                 case Answered(seq, told, id_):
                     self._owner.answered(self, seq, told, id_)
+                case Late(seq, told, id_):
+                    self._owner.late(self, seq, told, id_)
                 case Came():
                     self._owner.came(self, event)
                 case Doubtful(seq, why):

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,13 @@ from sms.providers.smpp import longtext, report, sending, status
 from sms.providers.smpp.book import Book
 from sms.providers.smpp.events import Came
 from sms.providers.smpp.link import Link, authorities
-from sms.providers.smpp.pdu import Data, Message
+from sms.providers.smpp.pdu import Data, Message, Tag
 from sms.providers.smpp.sending import BULK, Job, Queue, Sending, again, late
 from sms.providers.smpp.session import Mode, Pace, Session
 from sms.providers.smpp.settings import Settings
 from sms.providers.smpp.status import Kind
+from sms.providers.smpp.tries import REFERENCE
+from sms.providers.smpp.wire import GIVEN_UP
 
 log = logging.getLogger("pasokh.sms.smpp")
 
@@ -46,6 +49,7 @@ class Smpp(Plain):
         self._pace = Pace(settings.rate)
         self._queue = Queue()
         self._jobs: dict[tuple[Link, int], Job] = {}
+        self._given_up: OrderedDict[tuple[Link, int], Job] = OrderedDict()  # whose answers may still come, late
         self._bulk = 0  # of those, of notices and surveys
         self._links: list[Link] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -133,13 +137,35 @@ class Smpp(Plain):
 
     def _over(self, one: Sending, outcome: Outcome | None, done: asyncio.Future[Outcome]) -> None:
         if outcome is None:
-            ref, early = self._book.accepted(one.ids, one.text.to, self._clock())
-            self._note()
+            ref, early = self._book.accepted(one.ids, one.text.to, self._clock(), one.text.key)
             outcome = Accepted(ref, len(one.pieces))
-            for each in early:
-                self._spawn(self._told(each))
+            self._spread(early)
+        elif isinstance(outcome, base.Doubt):
+            self._spread(self._book.doubted(one.text.key, one.ids, self._clock()))
+        else:
+            self._book.refused(one.text.key)
+        self._note()
         if not done.done():
             done.set_result(outcome)
+
+    def _spread(self, reports: Sequence[base.Report]) -> None:
+        """Tell what the book came to, beside what runs."""
+        if reports or self._book.any_found:
+            self._spawn(self._tell(reports))
+
+    async def _tell(self, reports: Sequence[base.Report]) -> None:
+        """What was found first, then what is reported of it. Raises Busy."""
+        assert self._sink is not None
+        for each in self._book.take_found():
+            log.info("a text in doubt was sent after all", extra={"provider": self.name})
+            await self._sink.found(each.key, Accepted(each.ref, each.parts))
+        for told in reports:
+            await self._told(told)
+
+    def remembered(self, key: int) -> Accepted | None:
+        """A text whose answer was written down here, though nobody else has heard of it."""
+        known = self._book.known(key)
+        return None if known is None else Accepted(*known)
 
     def _note(self) -> None:
         """What came in one go is written in one go."""
@@ -160,6 +186,8 @@ class Smpp(Plain):
                 break
             self._put(link, job)
             used.add(link)
+        if used:
+            self._book.flush()  # what leaves is known to have left, whenever we are killed
         for link in used:
             link.flush()
 
@@ -180,8 +208,12 @@ class Smpp(Plain):
 
     def _put(self, link: Link, job: Job) -> None:
         piece, text = job.piece, job.sending.text
+        if not job.sending.begun:
+            job.sending.begun = True
+            self._book.tried(text.key, text.to, len(job.sending.pieces), self._clock())
+        mine = (Tag.USER_MESSAGE_REF, (text.key & REFERENCE).to_bytes(2, "big"))
         try:
-            seq = link.submit(self._message(text, piece), piece.tlvs)
+            seq = link.submit(self._message(text, piece), (*piece.tlvs, mine) if link.optional else piece.tlvs)
         except (ValueError, UnicodeEncodeError):
             job.sending.refused(base.Bug("a field does not fit"))
             return
@@ -231,6 +263,8 @@ class Smpp(Plain):
         self._pump()
 
     def ended(self, link: Link, why: str, told: int) -> None:
+        for place in [place for place in self._given_up if place[0] is link]:
+            del self._given_up[place]
         paused = told and status.kind(told, self._kinds) is Kind.PAUSE
         self._state(LineState.PAUSED if paused else LineState.DOWN, why)
 
@@ -243,7 +277,18 @@ class Smpp(Plain):
         self._pump()
 
     def doubtful(self, link: Link, seq: int, why: str) -> None:
-        self._taken(link, seq).sending.doubted(why)
+        job = self._taken(link, seq)
+        self._given_up[link, seq] = job
+        if len(self._given_up) > GIVEN_UP:
+            self._given_up.popitem(last=False)
+        job.sending.doubted(why)
+
+    def late(self, link: Link, seq: int, told: int, id_: str) -> None:
+        """A refusal that comes late changes nothing: the text stays in doubt, and is shown."""
+        job = self._given_up.pop((link, seq), None)
+        if job is not None and told == status.OK:
+            self._spread(self._book.late(job.sending.text.key, id_, self._clock()))
+            self._note()
 
     def _taken(self, link: Link, seq: int) -> Job:
         job = self._jobs.pop((link, seq))
@@ -291,8 +336,7 @@ class Smpp(Plain):
         elif receipt.id:
             told = self._book.received(receipt, self._clock())
             self._note()
-            if told is not None:
-                await self._told(told)
+            await self._tell(told)
         else:
             log.warning("a receipt names no text", extra={"provider": self.name})
 

@@ -58,6 +58,7 @@ class Receipt:
     number: str  #: whom the part was for, as the peer writes it
     state: DeliveryState | None
     why: str = ""
+    reference: int | None = None  #: our own for its text, where the peer repeats it, s 5.3.2.17
 
 
 def read(pdu: Pdu) -> Receipt | None:
@@ -68,7 +69,13 @@ def read(pdu: Pdu) -> Receipt | None:
     told = {name.lower(): value for name, value in reversed(FIELD.findall(_text(pdu, body)))}
     id_ = (pdu.tlv(Tag.RECEIPTED_ID) or b"").rstrip(b"\0").decode("latin-1") or told.get("id", "")
     error = told.get("err", "")
-    return Receipt(id_, body.source, _state(pdu, told.get("stat", "")), "" if error.strip("0") == "" else error)
+    why = "" if error.strip("0") == "" else error
+    return Receipt(id_, body.source, _state(pdu, told.get("stat", "")), why, _reference(pdu))
+
+
+def _reference(pdu: Pdu) -> int | None:
+    value = pdu.tlv(Tag.USER_MESSAGE_REF)
+    return int.from_bytes(value, "big") if value is not None and len(value) == 2 else None
 
 
 def _is_receipt(pdu: Pdu, esm_class: int) -> bool:

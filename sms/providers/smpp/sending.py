@@ -37,6 +37,7 @@ class Sending:
     left: int = 0
     lane: int = BULK  #: 0 goes first
     over: bool = False
+    begun: bool = False  #: a part of it is on its way, or was
 
     def __post_init__(self) -> None:
         self.ids = [""] * len(self.pieces)

@@ -37,6 +37,7 @@ class Session(Wire):
     ) -> None:
         super().__init__(now, window, times, open_most)
         self.mode = mode
+        self.optional = False  #: does the peer say that it knows optional parameters? s 5.3.2.25
         self.phase = Phase.BINDING
         self._ask(BINDS[mode], now + times.bind, bind)
 
@@ -53,6 +54,8 @@ class Session(Wire):
             events.append(self._end("bind refused", 0x03))
             return
         self.phase = Phase.BOUND
+        version = pdu.tlv(pdus.Tag.SC_VERSION)
+        self.optional = version is not None and version >= bytes((pdus.VERSION,))
         events.append(Bound(pdu.body.system_id if isinstance(pdu.body, pdus.Bound) else ""))
 
 

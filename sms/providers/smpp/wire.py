@@ -5,10 +5,11 @@ Octets and the time go in, events and octets come out; `next_at` says when to lo
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from enum import StrEnum
 
 from sms.providers.smpp import status
-from sms.providers.smpp.events import TIMES, Answered, Came, Doubtful, Ended, Event, Times
+from sms.providers.smpp.events import TIMES, Answered, Came, Doubtful, Ended, Event, Late, Times
 from sms.providers.smpp.pdu import (
     LAST_SEQ,
     RESPONSE,
@@ -25,6 +26,7 @@ from sms.providers.smpp.pdu import (
 )
 
 NEVER = float("inf")
+GIVEN_UP = 1000  # doubtful texts whose late answers are still known
 OPEN = 50  # texts of the peer that wait for our answer; at more, reading stops
 TEXTS = (Command.SUBMIT_SM, Command.DELIVER_SM, Command.DATA_SM)
 
@@ -58,6 +60,7 @@ class Wire:
         self._open: dict[int, list[int]] = {}  # sequence → commands that wait for our answer
         self._opened = 0
         self._waiting: dict[int, float] = {}  # our texts → deadline, the first one ends first
+        self._given_up: OrderedDict[int, None] = OrderedDict()  # ours whose answer did not come in time
         self._asked: dict[int, tuple[Command, float]] = {}  # bind, unbind, enquire_link
         self._buffer = bytearray()
         self._out: list[bytes] = []
@@ -171,7 +174,10 @@ class Wire:
             if deadline > now:
                 break
             del self._waiting[seq]
+            self._given_up[seq] = None
             events.append(Doubtful(seq, "no answer in time"))
+        while len(self._given_up) > GIVEN_UP:
+            self._given_up.popitem(last=False)
         return events
 
     def _read_on(self, now: float) -> list[Event]:
@@ -257,10 +263,13 @@ class Wire:
             self._bind_answered(pdu, events)
 
     def _settle(self, seq: int, told: int, id_: str, events: list[Event]) -> None:
-        if self._waiting.pop(seq, None) is None:
-            self.strays += 1
-        else:
+        if self._waiting.pop(seq, None) is not None:
             events.append(Answered(seq, told, id_))
+        elif seq in self._given_up:
+            del self._given_up[seq]
+            events.append(Late(seq, told, id_))
+        else:
+            self.strays += 1
 
     def _bind_came(self, pdu: Pdu, now: float, events: list[Event]) -> None:
         self._say(pdu.command | RESPONSE, pdu.seq, status.NOT_BOUND)

@@ -14,7 +14,7 @@ import pytest_asyncio
 from config.positions import Document, Where
 from config.shape import read
 from core.clock import SystemClock
-from sms.providers.base import Arrival, LineState, Part, Report, Text
+from sms.providers.base import Accepted, Arrival, LineState, Part, Report, Text
 from sms.providers.smpp import Settings
 from sms.providers.smpp.provider import Smpp
 from tests.leaks import hide
@@ -35,6 +35,7 @@ class Desk:
     arrivals: list[Arrival | Part] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     states: list[tuple[LineState, str]] = field(default_factory=list)
+    found_: list[tuple[int, Accepted]] = field(default_factory=list)
     fail: list[Exception] = field(default_factory=list)
     shut: asyncio.Event | None = None
 
@@ -49,6 +50,9 @@ class Desk:
         if self.fail:
             raise self.fail.pop(0)
         self.reports.append(report)
+
+    async def found(self, key: int, accepted: Accepted) -> None:
+        self.found_.append((key, accepted))
 
     def line_state(self, line: str, state: LineState, why: str = "") -> None:
         self.states.append((state, why))

@@ -338,7 +338,7 @@ async def test_a_receipt_after_a_restart_still_finds_its_text(house: Build):
     for n in range(1, 5):
         receipt = base_receipt(n)
         told = again._book.received(receipt, here.desk.clock.now())
-    assert told == Report(outcome.ref, DeliveryState.DELIVERED)
+    assert told == [Report(outcome.ref, DeliveryState.DELIVERED)]
 
 
 def base_receipt(number: int):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms.providers.smpp.events import Answered, Bound, Came, Doubtful, Ended
+from sms.providers.smpp.events import Answered, Bound, Came, Doubtful, Ended, Late
 from sms.providers.smpp.pdu import Answer, Bind, Command, Message, Pdu, decode, encode, frame
 from sms.providers.smpp.pdu import Bound as BoundBody
 from sms.providers.smpp.session import Mode, Pace, Retry, Session
-from sms.providers.smpp.wire import NEVER, Full
+from sms.providers.smpp.wire import GIVEN_UP, NEVER, Full
 
 TEXT = Message(source="30001234", dest="989120000000", text=b"hello")
 
@@ -131,8 +131,22 @@ def test_a_text_without_answer_is_in_doubt_after_ten_seconds_and_makes_room():
     assert session.next_at() == 11.0
     assert session.tick(11.0) == [Doubtful(seq, "no answer in time")]
     assert session.room == 1
-    assert session.receive(accepted(seq), 12.0) == []
-    assert session.strays == 1
+
+
+def test_an_answer_that_comes_after_the_doubt_is_told_once():
+    session = bound()
+    seq = session.submit(TEXT, 1.0)
+    session.tick(11.0)
+    assert session.receive(accepted(seq, "7"), 12.0) == [Late(seq, 0, "7")]
+    assert (session.receive(accepted(seq, "7"), 12.0), session.strays) == ([], 1)
+
+
+def test_only_so_many_doubts_are_kept_in_mind():
+    session = bound(window=GIVEN_UP + 1)
+    numbers = [session.submit(TEXT, 1.0) for _ in range(GIVEN_UP + 1)]
+    session.tick(11.0)
+    assert session.receive(accepted(numbers[0]), 12.0) == []
+    assert session.receive(accepted(numbers[1]), 12.0) == [Late(numbers[1], 0, "1")]
 
 
 def test_the_connection_lost_leaves_the_whole_window_in_doubt():
