@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import ids
+from core import ids, sets
 from core.channels import Asks, Question
 from core.model import Purpose
 from core.schema import AGENCY, code, contact, question
@@ -61,11 +61,24 @@ def close(s: Connection, number: int | None) -> None:
 
 
 def ask_verdicts(s: Connection, rows: Iterable[RowMapping], now: int) -> None:
-    """Answers that go out by text ask for a verdict; open before the text is on the air."""
-    for row in rows:
-        if row["channel"] == "sms" and row["purpose"] == Purpose.ANSWER and row["contact"] and row["attempt"] == 1:
-            blind = s.execute(sa.select(contact.c.blind).where(contact.c.id == row["contact"])).scalar_one()
-            ask(s, "sms", row["line"], blind, row["ticket"], Asks("verdict"), now)
+    """Answers that go out by text ask for a verdict; open before the text is on the air. All are asked at once."""
+    mine = [
+        row for row in rows
+        if row["channel"] == "sms" and row["purpose"] == Purpose.ANSWER and row["contact"] and row["attempt"] == 1
+    ]  # fmt: skip
+    if not mine:
+        return
+    numbers = sa.select(contact.c.id, contact.c.blind).where(contact.c.id.in_({row["contact"] for row in mine}))
+    blinds = {row.id: row.blind for row in s.execute(numbers)}
+    pairs = [(blinds[row["contact"]], row["ticket"]) for row in mine]
+    same = (question.c.channel == "sms", question.c.blind.in_(blinds.values()), question.c.kind == "verdict")
+    s.execute(sa.delete(question).where(*same, sa.tuple_(question.c.blind, question.c.ticket).in_(pairs)))
+    made = {"agency": AGENCY, "at": now, "channel": "sms", "kind": "verdict", "until": now + OPEN_FOR["verdict"]}
+    sets.insert(
+        s, question,
+        [{**made, "id": ids.new(s), "line": row["line"] or "", "blind": blinds[row["contact"]], "ticket": row["ticket"]}
+         for row in mine],
+    )  # fmt: skip
 
 
 def forget(s: Connection, now: int, most: int) -> int:
