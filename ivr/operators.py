@@ -45,8 +45,9 @@ class Dialling(Protocol):
     name: str
 
     async def dial(
-        self, number: str, ring: float = 30.0, told: Callable[[int], None] = ..., by: str | None = None
-    ) -> Any: ...
+        self, number: str, ring: float = 30.0, told: Callable[[int], None] = ..., by: str | None = None,
+        early: Callable[[int], None] | None = None,
+    ) -> Any: ...  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -162,8 +163,9 @@ class Operators:
         guest, began = None, time.monotonic()
         told = self.told.setdefault(leg.id, {})
         try:
-            answer = await self._dial(number, RING, None, leg.line)
+            answer = await self._dial(number, RING, None, leg.line, caller)
             if not isinstance(answer, Guest):
+                caller.part()
                 yield steps.Parted("busy" if answer in BUSY else "away")
                 return
             guest = answer
@@ -394,12 +396,14 @@ class Operators:
 
     async def _to_unit(self, visit: Visit) -> None:
         """Ring a unit for a caller who was passed on; whom nobody answers waits in the queue of before."""
-        answer = await self._dial(self.roster.bells[visit.to], RING, None, visit.leg.line)
+        answer = await self._dial(self.roster.bells[visit.to], RING, None, visit.leg.line, visit.leg)
         if visit.gone.is_set():
             if isinstance(answer, Guest):
                 await answer.end()
             return
         if not isinstance(answer, Guest):
+            visit.leg.part()
+            visit.leg.music([music()])
             self._feed(hall.Joined(visit.leg.id, visit.queue, visit.leg.number if visit.leg.asserted else None))
             return
         try:
@@ -457,13 +461,21 @@ class Operators:
         self._task(answer.end())
         return None
 
-    async def _dial(self, number: str, seconds: float, by: str | None, line: str) -> Guest | int:
-        """Somebody who answered, or the status of who did not."""
+    async def _dial(
+        self, number: str, seconds: float, by: str | None, line: str, waits: Other | None = None
+    ) -> Guest | int:
+        """Somebody who answered, or the status of who did not. `waits` hears what the far end says before."""
         lines = self._lines()
         chosen = next((one for one in lines if one.name == line), lines[0] if lines else None)
         if chosen is None or not number:
             return 404
-        answer = await chosen.dial(number, seconds, by=by)
+
+        def early(row: int) -> None:
+            if waits is not None:
+                waits.stop()  # the music
+                waits.overhears(row)
+
+        answer = await chosen.dial(number, seconds, by=by, early=early if waits is not None else None)
         if hasattr(answer, "outcome"):
             if isinstance(answer.outcome, Refused):
                 log.warning("telephone refused", extra={"status": answer.status})

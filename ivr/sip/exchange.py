@@ -23,7 +23,7 @@ from ivr.sip.dialog import Dialog, branch, called, tag
 from ivr.sip.gate import Gate, bracketed
 from ivr.sip.leg import SipLeg
 from ivr.sip.message import Reject, Request, Response
-from ivr.sip.outgoing import Attempt, NotReached, Wanted, is_the_next_ones, outcome
+from ivr.sip.outgoing import Attempt, Early, NotReached, Wanted, is_the_next_ones, outcome
 from ivr.sip.rules import ALLOW, Refusal
 from ivr.sip.sdp import Ours, Unusable
 from ivr.sip.transaction import Key, Out, Peer, Send, Tick, Timer, Transactions, Up
@@ -182,10 +182,13 @@ class Exchange:
 
     # ---------------------------------------------------------------- calls of our own
 
-    async def call(self, wanted: Wanted, told: Told = lambda status: None) -> SipLeg | NotReached:
-        """Call somebody; `told` hears 180 and 183. Cancelling the task, or `wanted.ring` seconds, sends CANCEL.
+    async def call(
+        self, wanted: Wanted, told: Told = lambda status: None, early: Early | None = None
+    ) -> SipLeg | NotReached:
+        """Call somebody; `told` hears 180 and 183, `early` the row of early sound.
 
-        Only where a peer of the settings says `dial` does any call go, whatever was asked for.
+        Cancelling the task, or `wanted.ring` seconds, sends CANCEL. Only where a peer of the settings says `dial` does
+        any call go, whatever was asked for.
         """
         far = Peer(*wanted.peer)
         if not self._gate.dials(far):
@@ -195,7 +198,7 @@ class Exchange:
         port = self.plane.ports.take(row)
         if port is None:
             return NotReached(503, "no port of our own is free", outcome(503))
-        attempt = Attempt(self, wanted, self._seat(row, port, far), told)
+        attempt = Attempt(self, wanted, self._seat(row, port, far), told, early)
         try:
             attempt.invite()
             self.wake(self.now() + wanted.ring)
@@ -205,11 +208,12 @@ class Exchange:
             raise
         finally:
             if not attempt.used:
-                self.plane.ports.give(row)
+                attempt.give_back()
 
     async def dial(
-        self, number: str, ring: float = 30.0, told: Told = lambda status: None, by: str | None = None
-    ) -> SipLeg | NotReached:
+        self, number: str, ring: float = 30.0, told: Told = lambda status: None, by: str | None = None,
+        early: Early | None = None,
+    ) -> SipLeg | NotReached:  # fmt: skip
         """Call `number` by the first peer that may be dialled; by the next where that one is in trouble.
 
         `by`: the name of the only peer to try.
@@ -219,7 +223,7 @@ class Exchange:
             peer = trunk.settings
             uri, caller = f"sip:{number}@{peer.home}", peer.user or "pasokh"
             wanted = Wanted(uri, trunk.far, caller, peer.user, trunk.password, ring, self._settings.max_call, peer.home)
-            result = await self.call(wanted, told)
+            result = await self.call(wanted, told, early)
             if isinstance(result, SipLeg) or not is_the_next_ones(result):
                 return result
         return result

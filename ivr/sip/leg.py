@@ -101,8 +101,9 @@ class SipLeg(Voice):
         self._over_at = self._line.now() + self._most
         self._plan()
 
-    def connected(self, agreed: Sdp, answer: Response) -> None:
-        """Our own INVITE was answered and the ACK is out."""
+    def connected(self, agreed: Sdp, answer: Response, sounds: bool = False) -> None:
+        """Our own INVITE was answered and the ACK is out. `sounds`: the plane has the row already, from early sound."""
+        self._added = sounds
         self.dialog.move("accepted")
         self._refresh.begin(answer, by_us=True)
         self._refresh.agreed(timers.answered(answer))

@@ -22,7 +22,7 @@ from ivr.sip.datagrams import Datagrams
 from ivr.sip.exchange import Exchange, Told
 from ivr.sip.gate import facing
 from ivr.sip.leg import SipLeg
-from ivr.sip.outgoing import NotReached, Wanted
+from ivr.sip.outgoing import Early, NotReached, Wanted
 from ivr.sip.transaction import Peer
 from ivr.sip.wire import MediaPlane
 
@@ -140,10 +140,11 @@ class SipLine:
         return await self.exchange.call(wanted, told)
 
     async def dial(
-        self, number: str, ring: float = 30.0, told: Told = lambda status: None, by: str | None = None
-    ) -> SipLeg | NotReached:
+        self, number: str, ring: float = 30.0, told: Told = lambda status: None, by: str | None = None,
+        early: Early | None = None,
+    ) -> SipLeg | NotReached:  # fmt: skip
         """Call a number by whichever peer reaches it, see `Exchange.dial`."""
-        return await self.exchange.dial(number, ring, told, by)
+        return await self.exchange.dial(number, ring, told, by, early)
 
     def tick(self) -> None:
         """Fire what is due; the line calls it itself at the times it was asked to."""

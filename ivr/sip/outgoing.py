@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from core.channels import Refused, TryLater
+from ivr.media import messages as media
 from ivr.sip import message as sip
 from ivr.sip import sdp
 from ivr.sip import session as timers
@@ -16,10 +17,11 @@ from ivr.sip.digest import Credentials, Login
 from ivr.sip.leg import SipLeg
 from ivr.sip.message import Request, Response
 from ivr.sip.rules import ALLOW
-from ivr.sip.sdp import Unusable
+from ivr.sip.sdp import Sdp, Unusable
 from ivr.sip.transaction import Key, Peer
-from ivr.sip.wire import Heard, Seat
+from ivr.sip.wire import Heard, MediaPlane, Seat
 
+Early = Callable[[int], None]  # told the row of the plane where the far end is heard before it answers
 NO_ANSWER = 408  # what silence counts as
 SILENCE = "no answer at all"
 LONGER = 2  # times a 422 is obeyed
@@ -72,6 +74,8 @@ def outcome(status: int) -> TryLater | Refused:
 class Caller(Protocol):
     """What a call attempt needs of its line."""
 
+    plane: MediaPlane
+
     def now(self) -> float: ...
 
     def invite(self, attempt: Attempt, request: Request, peer: Peer) -> Key: ...
@@ -92,9 +96,14 @@ class Caller(Protocol):
 
 
 class Attempt:
-    """One INVITE of ours under way. `done` gets the leg or what came instead."""
+    """One INVITE of ours under way. `done` gets the leg or what came instead.
 
-    def __init__(self, line: Caller, wanted: Wanted, seat: Seat, told: Callable[[int], None]) -> None:
+    `early` gets our row once the far end is heard before its answer (183 with SDP): an announcement, its own ringing.
+    """
+
+    def __init__(
+        self, line: Caller, wanted: Wanted, seat: Seat, told: Callable[[int], None], early: Early | None = None
+    ) -> None:
         self.done: asyncio.Future[SipLeg | NotReached] = asyncio.get_running_loop().create_future()
         self.seat = seat
         self.used = False  #: the RTP port went over to a leg
@@ -102,6 +111,8 @@ class Attempt:
         self._line = line
         self._wanted = wanted
         self._told = told
+        self._early = early
+        self._sounds = False  # the plane knows our row: early sound
         self._call_id = tag() + tag()
         self._tag = tag()
         self._seq = 0
@@ -151,6 +162,13 @@ class Attempt:
             self._send_cancel()
         self._settle(NotReached(NO_ANSWER, "cancelled", outcome(NO_ANSWER)))
 
+    def give_back(self) -> None:
+        """Nothing came of it: the port, or the row that already sounded."""
+        if self._sounds:
+            self._line.plane.post(media.Drop(self.seat.row, "us"))
+        else:
+            self._line.plane.ports.give(self.seat.row)
+
     def tick(self, now: float) -> None:
         """It has rung long enough."""
         self.due = None
@@ -180,6 +198,21 @@ class Attempt:
             self._send_cancel()
         elif message.status > 100 and not self._cancelling:
             self._told(message.status)
+            self._listen(message)
+
+    def _listen(self, message: Response) -> None:
+        """Early sound is heard, nothing of ours is sent there yet. The first fork that sounds is the one."""
+        agreed = sdp.accept(message.body) if self._early is not None and message.body.strip() else None
+        if self._early is None or not isinstance(agreed, Sdp) or self._sounds or self.done.done():
+            return
+        self._sounds, row = True, self.seat.row
+        sought = self._line.plane.ports.is_sought(row)
+        heard = media.Media(
+            row, agreed.law, agreed.peer, agreed.event_type, self.seat.ours.port, False, True, sought=sought,
+            mux=agreed.mux,
+        )  # fmt: skip
+        self._line.plane.post(media.Add(heard))
+        self._early(row)
 
     def _accepted(self, message: Response, peer: Peer) -> None:
         assert self._request is not None
@@ -197,7 +230,7 @@ class Attempt:
             return self._settle(NotReached(488, "no codec in common", outcome(488)))
         self.used = True
         self._line.adopt(leg)
-        leg.connected(agreed, message)
+        leg.connected(agreed, message, self._sounds)
         return self.done.set_result(leg)
 
     def _once_more(self, refusal: Response) -> bool:

@@ -86,6 +86,10 @@ class Voice(ABC):
         """The two hear each other, and keys are passed on."""
         self._post(media.Bridge(self.row, other.row))
 
+    def overhears(self, row: int) -> None:
+        """Hear a call of ours that is not answered yet: an announcement, its ringing. `bridge` or `part` ends it."""
+        self._post(media.Bridge(row, self.row))
+
     def part(self) -> None:
         """Hear nobody, be heard by nobody."""
         self._post(media.Part(self.row))

@@ -154,3 +154,54 @@ async def test_an_answer_without_a_common_codec_is_ended():
         phone.say(sip.write(sip.reply(bye, 200)))
         result = await task
         assert isinstance(result, NotReached) and result.status == 488
+
+
+async def test_early_sound_is_heard_and_nothing_is_sent_there_before_the_answer():
+    rows: list[int] = []
+    async with house() as home, home.phone() as phone:
+        wanted = Wanted(f"sip:130@127.0.0.1:{phone.here[1]}", phone.here)
+        task = asyncio.ensure_future(home.line.call(wanted, early=rows.append))
+        invite = await phone.request("INVITE")
+        for _ in range(2):  # a repeat begins nothing anew
+            phone.say(sip.write(sip.reply(invite, 183, [("contact", "<sip:far@127.0.0.1>")], ANSWER, "far")))
+        await until(lambda: rows)
+        [heard] = home.plane.of(media.Add)
+        assert (heard.media.row, heard.media.sending, heard.media.receiving) == (rows[0], False, True)
+        assert (heard.media.peer, heard.media.law) == (("127.0.0.1", 40000), "pcma")
+        phone.say(ok(invite))
+        leg = await task
+        assert isinstance(leg, SipLeg) and leg.row == rows[0]
+        [both] = home.plane.of(media.Change)
+        assert (both.media.row, both.media.sending) == (rows[0], True)
+        leg.hang_up()
+        assert [event async for event in leg.events()] == [HungUp("us")]
+    assert len(rows) == 1 and home.plane.ports.out == 0
+
+
+@pytest.mark.parametrize("end", ["refused", "cancelled"])
+async def test_early_sound_without_an_answer_gives_its_row_back(end):
+    rows: list[int] = []
+    async with house() as home, home.phone() as phone:
+        wanted = Wanted(f"sip:130@127.0.0.1:{phone.here[1]}", phone.here)
+        task = asyncio.ensure_future(home.line.call(wanted, early=rows.append))
+        invite = await phone.request("INVITE")
+        phone.say(sip.write(sip.reply(invite, 183, (), ANSWER, "far")))
+        await until(lambda: rows)
+        if end == "refused":
+            phone.say(sip.write(sip.reply(invite, 486, tag="far")))
+            assert isinstance(await task, NotReached)
+        else:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await phone.request("CANCEL")
+        assert home.plane.of(media.Drop) == [media.Drop(rows[0], "us")] and home.plane.ports.out == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", ANSWER])
+async def test_a_183_without_usable_sound_or_with_nobody_to_hear_it_is_ringing(body):
+    async with far_end() as (home, phone, task, invite):
+        phone.say(sip.write(sip.reply(invite, 183, (), body, "far")))
+        await phone.silence()
+        assert not home.plane.of(media.Add)
+        phone.say(ok(invite))
+        assert isinstance(await task, SipLeg)
