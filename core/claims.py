@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import points, questions
+from core import held, points, questions
 from core.channels import Outbound
 from core.cipher import Keyring, pin, unseal
 from core.model import KeptFile, Purpose
@@ -35,6 +35,8 @@ class Claimed:
         facts = dict(self.message.facts)
         if self.pin is not None:
             facts["pin"] = pin(ring, *self.pin)
+        if held.ALONG in facts:
+            facts[held.ALONG] = [(code, pin(ring, key, number)) for number, key, code in facts[held.ALONG]]
         return replace(self.message, to=to, facts=facts)
 
 
@@ -62,7 +64,7 @@ def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Cl
     )
     rows = sorted(s.execute(deed).mappings(), key=lambda row: (row["lane"], row["seq"], row["id"]))
     questions.ask_verdicts(s, rows, now)
-    return _claimed(s, rows) if rows else []
+    return _claimed(s, rows, now) if rows else []
 
 
 def orphaned(s: Connection, now: int) -> int:
@@ -132,16 +134,17 @@ def due_rows(channel: str) -> sa.Select[Any]:
     return sa.select(sa.func.min(outbox.c.due_at)).where(*_free(channel))
 
 
-def _claimed(s: Connection, rows: Sequence[RowMapping]) -> list[Claimed]:
+def _claimed(s: Connection, rows: Sequence[RowMapping], now: int) -> list[Claimed]:
     tickets = _about(s, {row["ticket"] for row in rows if row["ticket"] is not None})
     contacts = points.sealed(s, {row["contact"] for row in rows if row["contact"] is not None})
     epoch = int(s.execute(sa.select(meta.c.value).where(meta.c.key == "epoch")).scalar_one_or_none() or 0)
-    return [_hand_out(s, row, tickets.get(row["ticket"]), contacts, epoch) for row in rows]
+    return [_hand_out(s, row, tickets.get(row["ticket"]), contacts, epoch, held.along(s, row, now)) for row in rows]
 
 
 def _hand_out(
-    s: Connection, row: RowMapping, about: RowMapping | None, contacts: Mapping[int, bytes], epoch: int
-) -> Claimed:
+    s: Connection, row: RowMapping, about: RowMapping | None, contacts: Mapping[int, bytes], epoch: int,
+    told: Mapping[str, Any],
+) -> Claimed:  # fmt: skip
     body = Outbound(
         id=row["id"],
         channel=row["channel"],
@@ -153,7 +156,7 @@ def _hand_out(
         lang=row["lang"],
         text=row["text"],
         key=row["key"],
-        facts=_facts(about, row) if about else row["facts"],
+        facts=_facts(about, row["lang"], told) if about else told,
         files=tuple(KeptFile(**kept) for kept in row["files"]),
         not_after=row["not_after"],
         in_doubt=row["state"] == Stage.UNKNOWN,
@@ -182,11 +185,11 @@ def _about(s: Connection, numbers: set[int]) -> dict[int, RowMapping]:
     return {row["id"]: row for row in s.execute(ask).mappings()}
 
 
-def _facts(about: RowMapping, row: RowMapping) -> dict[str, Any]:
+def _facts(about: RowMapping, lang: str, told: Mapping[str, Any]) -> dict[str, Any]:
     names = about["names"] or {}
     return {
         "code": about["code"],
-        "unit": names.get(row["lang"]) or next(iter(names.values()), about["unit"]),
+        "unit": names.get(lang) or next(iter(names.values()), about["unit"]),
         "unit_slug": about["unit"],
         "unit_email": about["unit_email"],
         "subject": about["subject"],
@@ -195,7 +198,7 @@ def _facts(about: RowMapping, row: RowMapping) -> dict[str, Any]:
         "at": about["at"],
         "due_at": about["due_at"],
         "answered_at": about["answered_at"],
-        **row["facts"],
+        **told,
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import events, ids, optouts, points
+from core import events, held, ids, optouts, points
 from core.channels import DeliveryState
 from core.cipher import Keyring, seal, unseal
 from core.claims import Claimed, give_back, next_due, orphaned, too_late
@@ -83,6 +83,7 @@ def claim(s: Connection, channel: str, n: int, now: int, worker: str) -> list[Cl
 def tell(s: Connection, row: Mapping[str, Any], after: Stage, why: str, now: int) -> None:
     """What follows a new stage: the next point after a loss, a line in the log. `row` as it was before."""
     if after in LOST:
+        held.again(s, row["id"])
         note(s, row, after, why, now)
         _unheard(s, row, fall_back(s, row["id"], now), now)
     elif after is Stage.PARKED:
@@ -121,7 +122,7 @@ def fall_back(s: Connection, row: int, now: int) -> int | None:
     number = put(
         s, ticket=lost["ticket"], seq=lost["seq"], channel=point.channel, purpose=Purpose(lost["purpose"]), now=now,
         message=lost["message"], contact=point.contact, lang=lost["lang"], text=lost["text"], key=lost["key"],
-        facts=lost["facts"], files=[KeptFile(**kept) for kept in lost["files"]], after=row,
+        facts=held.without(lost["facts"]), files=[KeptFile(**kept) for kept in lost["files"]], after=row,
     )  # fmt: skip
     events.add(
         s,

@@ -128,7 +128,16 @@ def lines(row: Outbound, say: Say) -> list[str]:
         words = say(f"mail.{row.key}", row.lang, **facts)
     else:
         words = say("mail.answer", row.lang, **{"unit": "", **facts, "answer": row.text})
-    return [say("mail.above", row.lang), "", *words.split("\n")]
+    return [say("mail.above", row.lang), "", *words.split("\n"), *along(row, say)]
+
+
+def along(row: Outbound, say: Say) -> list[str]:
+    """Code and PIN of earlier letters whose receipt was held back."""
+    told = row.facts.get("along") or ()
+    if not told:
+        return []
+    each = (say("mail.along_one", row.lang, code=codes.show(str(code)), pin=pin) for code, pin in told)
+    return ["", say("mail.along", row.lang), *each]
 
 
 def references(thread: Mapping[str, Any]) -> list[str]:
