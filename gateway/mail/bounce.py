@@ -157,11 +157,17 @@ def _guess(letter: Message) -> Bounce | None:
 
 
 def _give_from(letter: Message) -> str:
-    """Some of the detectors fall over a From that is missing or beyond ASCII."""
-    said = str(letter.get("From") or "").encode("ascii", "replace").decode()
+    """Some of the detectors fall over a From that is missing or beyond ASCII, or such an X-Mailer."""
+    if "X-Mailer" in letter:
+        letter.replace_header("X-Mailer", _ascii(letter, "X-Mailer"))
+    said = _ascii(letter, "From")
     del letter["From"]
     letter["From"] = said if "@" in said else "unknown@invalid"
     return str(letter["From"])
+
+
+def _ascii(letter: Message, name: str) -> str:
+    return str(letter.get(name) or "").encode("ascii", "replace").decode()
 
 
 # ---------------------------------------------------------------- of which letter

@@ -78,6 +78,12 @@ def test_what_a_report_says(raw_, said, status):
     assert (found.said, found.status, found.recipient) == (said, status, SARA)
 
 
+def test_a_server_whose_name_is_beyond_ascii_is_understood_too():
+    named = QMAIL.replace(b"To: b@", "X-Mailer: نامه‌رسان\r\nTo: b@".encode(), 1)
+    found = bounce.report(email.message_from_bytes(named), True)
+    assert found is not None and (found.said, found.recipient) == (Said.HARD, SARA)
+
+
 def test_a_letter_of_a_person_is_no_report():
     letter = email.message_from_bytes(QMAIL)
     assert bounce.report(letter, False) is None
