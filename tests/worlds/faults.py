@@ -13,8 +13,8 @@ HANG = 60.0  # seconds
 DROP = 0.5  # seconds between two octets of a drip
 LATE = 0.3  # seconds after which what was accepted late is accepted
 
-BEFORE = ("hang", "reset_before", "late")  #: nothing was accepted (yet) when they strike
-AFTER = ("reset_after", "drip_headers", "drip_body", "cut", "empty", "html", "bare", "null", "dict", "list", "early")
+BEFORE = ("hang", "reset_before", "late", "hang_late")  #: nothing was accepted (yet) when they strike
+AFTER = ("hang_after", "reset_after", "drip_headers", "drip_body", "cut", "empty", "html", "bare", "null", "dict", "list", "early")
 ALL = (*BEFORE, *AFTER)
 
 
@@ -22,13 +22,15 @@ async def before(fault: str, request: web.Request, accept: Callable[[], Any], la
     """Faults that strike before the deed; those that end the connection never return."""
     if fault == "hang":
         await asyncio.sleep(HANG)
-    if fault == "late":
+    if fault in ("late", "hang_late"):
 
         async def afterwards() -> None:
             await asyncio.sleep(LATE)
             accept()
 
         later(afterwards())
+    if fault == "hang_late":
+        await asyncio.sleep(HANG)
     if fault in BEFORE:
         reset(request)
 
@@ -37,6 +39,9 @@ async def after(fault: str, request: web.Request, body: dict[str, Any], status: 
     """The answer, as a fault lets it be."""
     text = json.dumps(body, ensure_ascii=False)
     match fault:
+        case "hang_after":
+            await asyncio.sleep(HANG)
+            reset(request)
         case "reset_after":
             reset(request)
         case "drip_headers":
