@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from core import cipher, outbox, schema
+from core import cipher, outbox, outcomes, schema
 from core.channels import Refused
 from core.fresh import UNTOLD
 from tests.core.staff.conftest import World, mail
@@ -25,6 +25,6 @@ async def test_two_letters_at_once_and_the_receipt_goes_along_with_one(world: Wo
     (code,) = await world.rows(schema.code, schema.code.c.ticket == held)
     assert sorted(told, key=bool) == [None, [(code["value"], cipher.pin(world.ring, 1, held))]]
     assert (await world.row(schema.message, held))["marks"] == []
-    for claim in claims:
-        await world.store.write(outbox.done, claim.id, claim.fence, Refused("no such person"), world.clock.now())
+    lost = [outcomes.Result(claim.id, claim.fence, Refused("no such person")) for claim in claims]
+    await world.store.write(outcomes.record, lost, world.clock.now())
     assert (await world.row(schema.message, held))["marks"] == [UNTOLD]

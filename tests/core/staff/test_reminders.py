@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from core import automatic, desk, events, lapses, outbox, reminders, replies, schema
+from core import automatic, desk, events, lapses, outbox, outcomes, reminders, replies, schema
 from core.model import Purpose, State
 from core.turn import lock, turn
 from tests.core.staff.conftest import World, mail, mobile
@@ -150,7 +150,7 @@ def _lost(s, row: int, now: int) -> None:
     from core.channels import Refused
 
     (claimed,) = [one for one in outbox.claim(s, "sms", 5, now, "w") if one.id == row]
-    outbox.done(s, row, claimed.fence, Refused("no such number"), now)
+    outcomes.record(s, [outcomes.Result(row, claimed.fence, Refused("no such number"))], now)
 
 
 @pytest.mark.parametrize("world", ["sqlite"], indirect=True)  # no question to the store of its own
