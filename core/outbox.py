@@ -13,8 +13,8 @@ from core.channels import DeliveryState
 from core.cipher import Keyring, seal, unseal
 from core.claims import Claimed, give_back, next_due, orphaned, too_late
 from core.claims import claim as hand_out
-from core.model import ContactKind, KeptFile, Purpose, State
-from core.schema import contact, delivery, outbox, ticket
+from core.model import ContactKind, KeptFile, Purpose, State, Way
+from core.schema import contact, delivery, message, outbox, ticket
 from core.sending import (
     KEPT_REPORTS,
     LANES,
@@ -98,12 +98,21 @@ def _unheard(s: Connection, row: Mapping[str, Any], following: int | None, now: 
     came_back = row["channel"] == "mail" and row["state"] in (Stage.ACCEPTED, Stage.SENT, Stage.UNKNOWN)
     if row["purpose"] != Purpose.ANSWER or row["ticket"] is None or (following is not None and not came_back):
         return
+    if _answered_since(s, row["id"], row["ticket"]):
+        return
     ask = sa.select(ticket.c.tags, ticket.c.state, ticket.c.version).where(ticket.c.id == row["ticket"])
     about = s.execute(ask.with_for_update()).mappings().one()
     values: dict[str, Any] = {"tags": [tag for tag in about["tags"] if tag != UNHEARD] + [UNHEARD]}
     if about["state"] in (State.ANSWERED, State.ASKED):
         values["lapse_at"] = now
     s.execute(sa.update(ticket).where(ticket.c.id == row["ticket"]).values(version=about["version"] + 1, **values))
+
+
+def _answered_since(s: Connection, row: int, about: int) -> bool:
+    """Have we written again since? Then what becomes of the newer words decides."""
+    seq = sa.select(outbox.c.seq).where(outbox.c.id == row).scalar_subquery()
+    ours = (message.c.ticket == about, message.c.way == Way.OUT, message.c.withdrawn_at.is_(None))
+    return s.execute(sa.select(message.c.id).where(*ours, message.c.seq > seq).limit(1)).first() is not None
 
 
 def fall_back(s: Connection, row: int, now: int) -> int | None:

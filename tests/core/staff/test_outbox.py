@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.util import await_only
 
-from core import cipher, claims, ids, lapses, outbox, outcomes, schema
+from core import cipher, claims, ids, lapses, outbox, outcomes, replies, schema
 from core.channels import DeliveryState, Refused, Sent, TryLater, Unknown
 from core.errors import WrongState
 from core.model import Purpose
@@ -367,3 +367,20 @@ async def test_an_answer_given_up_after_its_time_opens_its_ticket_again(world: W
     assert (await world.row(schema.ticket, number))["tags"] == ["undelivered"]
     assert await lapses.fire(world.store) == 1
     assert (await world.row(schema.ticket, number))["state"] == "open"
+
+
+async def test_an_answer_that_was_corrected_since_opens_nothing_when_it_is_lost(world: World):
+    """Only what nobody got of the newest answer makes it none."""
+    boss, number = await world.who("services"), await world.plant()
+    for n, text in enumerate(("فردا می‌آییم", "پس‌فردا می‌آییم")):
+        await replies.reply(world.store, boss, number, None, text)
+        world.clock.advance(11)
+        (claimed,) = await claim(world)
+        assert await done(world, claimed, Sent(f"r{n}")) is Stage.ACCEPTED
+    await world.store.write(outbox.reported, "sms", "r0", DeliveryState.UNDELIVERED, "", world.clock.now())
+    about = await world.row(schema.ticket, number)
+    assert (about["state"], about["tags"]) == ("answered", [])
+    assert await lapses.fire(world.store) == 0
+    await world.store.write(outbox.reported, "sms", "r1", DeliveryState.UNDELIVERED, "", world.clock.now())
+    assert (await world.row(schema.ticket, number))["tags"] == ["undelivered"]
+    assert await lapses.fire(world.store) == 1
