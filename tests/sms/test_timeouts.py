@@ -6,9 +6,11 @@ A real worker over a real store against the made-up provider; the ledger of its 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,17 @@ SILENT = ("hang", "hang_after", "hang_late")  # no answer: it has nothing, it ha
 CALLS = ("send", "sendarray", "statuslocalmessageid")
 AT_ONCE = 500  # texts queued side by side
 OPEN = ("waiting", "sending", "unknown")
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """TLS connections of the made-up server whose peer went away while it hung are left open by asyncio's TLS till they
+    are collected: that is done here, not in a test that comes later."""
+    yield
+    gc.collect()
+
+
+LEFT_OPEN = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
@@ -96,12 +109,14 @@ async def judge(network: Network, folder: Path, texts: int, seed: int) -> None:
     print(f"{texts} texts, {failed} calls without an answer: none lost, none twice")
 
 
+@LEFT_OPEN
 @pytest.mark.slow
-async def test_one_call_in_ten_without_answer_loses_and_doubles_nothing(network, tmp_path, impatient):
+async def test_one_call_in_ten_without_answer_loses_and_doubles_nothing(collected, network, tmp_path, impatient):
     await judge(network, tmp_path, 600, 1)
 
 
+@LEFT_OPEN
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-async def test_ten_thousand_texts_with_a_tenth_of_time_outs_come_once_each(network, tmp_path, impatient):
+async def test_ten_thousand_texts_with_a_tenth_of_time_outs_come_once_each(collected, network, tmp_path, impatient):
     await judge(network, tmp_path, int(os.environ.get("PASOKH_SMS_TEXTS", "10000")), 2)

@@ -14,7 +14,10 @@ DROP = 0.5  # seconds between two octets of a drip
 LATE = 0.3  # seconds after which what was accepted late is accepted
 
 BEFORE = ("hang", "reset_before", "late", "hang_late")  #: nothing was accepted (yet) when they strike
-AFTER = ("hang_after", "reset_after", "drip_headers", "drip_body", "cut", "empty", "html", "bare", "null", "dict", "list", "early")
+AFTER = (
+    "hang_after", "reset_after", "drip_headers", "drip_body", "cut", "empty", "html", "bare", "null", "dict", "list",
+    "early",
+)  # fmt: skip
 ALL = (*BEFORE, *AFTER)
 
 
