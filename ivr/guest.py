@@ -19,6 +19,7 @@ class Other(legs.Leg, Protocol):
     """A leg that can be brought together with another of the same plane."""
 
     overhear: Callable[[LegEvent], None]  #: hears everything before it is told
+    refers: Callable[[str], bool]  #: asked when the far end wants its partner sent on (REFER)
 
     @property
     def up(self) -> bool: ...

@@ -241,6 +241,11 @@ class Operators:
         visit.passed.set()
         return True
 
+    def _referred(self, login: str, number: str) -> bool:
+        """The operator's telephone passes its caller on (REFER) to a queue, or to the unit with this extension."""
+        unit = next((slug for slug, extension in self.roster.bells.items() if extension == number), "")
+        return self.pass_on(login, number if number in self.roster.queues else unit)
+
     def listen(self, lead: str, operator: str, whisper: bool) -> bool:
         """Ring the lead and let them hear the operator's talk; False when there is none, or no telephone."""
         talk, member = self._running.get(operator), self.roster.staff.get(lead)
@@ -300,6 +305,7 @@ class Operators:
             if guest is None:
                 return
             self._guests[login] = guest
+            guest.leg.refers = lambda to: self._referred(login, to)
             self._feed(hall.Accepted(login))
             missed = self._talks.pop(login, None) is None
             if not missed:

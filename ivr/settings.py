@@ -117,6 +117,7 @@ class Line:
         "98"  #: how national numbers become international ones
     )
     numbers: Mapping[str, str] = field(default_factory=lambda: {"*": "main"})  #: dialled number → menu; * = any
+    refer_to: tuple[Name, ...] = ()  #: extensions and queues that an operator's telephone may pass its caller on to
     peer: tuple[Peer, ...] = ()
 
     def bindings(self) -> list[Binding]:

@@ -80,6 +80,11 @@ class Exchange:
     # ---------------------------------------------------------------- for the line
 
     @property
+    def allow(self) -> str:
+        """Methods we take."""
+        return f"{ALLOW}, REFER" if self._settings.refer_to else ALLOW
+
+    @property
     def calls(self) -> int:
         """Calls that are up or being set up."""
         return len(self._legs)
@@ -280,7 +285,7 @@ class Exchange:
         self._look_empty()
 
     def _request(self, key: Key, request: Request, source: Peer) -> None:
-        broken = rules.refusal(request)
+        broken = rules.refusal(request, bool(self._settings.refer_to))
         if broken is not None:
             self._refuse(key, request, broken)
         elif request.method == "CANCEL":
@@ -306,7 +311,7 @@ class Exchange:
         if self._full():
             self._refuse(key, request, Refusal(503, self._later()))
             return
-        more = (("allow", ALLOW), ("accept", "application/sdp"), ("supported", "timer"))
+        more = (("allow", self.allow), ("accept", "application/sdp"), ("supported", "timer"))
         self.reply(key, sip.reply(request, 200, more, tag=tag()))
 
     def _cancel(self, key: Key, request: Request) -> None:
@@ -386,6 +391,10 @@ class Exchange:
 
     def now(self) -> float:
         return self._clock()
+
+    def refers(self, to: str) -> bool:
+        """Whether a REFER may name this number at all."""
+        return to in self._settings.refer_to
 
     def reply(self, key: Key, response: Response) -> None:
         self._do(self._transactions.reply(key, response, self.now()))

@@ -15,7 +15,7 @@ from ivr.sip import session as timers
 from ivr.sip.dialog import Dialog, State, Unacked
 from ivr.sip.message import Request, Response
 from ivr.sip.refresh import Refresh
-from ivr.sip.rules import ALLOW, NO_CODEC, Caller, Refusal, described, key_of
+from ivr.sip.rules import NO_CODEC, Caller, Refusal, described, key_of, referred
 from ivr.sip.sdp import Sdp, Unusable
 from ivr.sip.session import Session
 from ivr.sip.transaction import Key
@@ -142,8 +142,10 @@ class SipLeg(Voice):
             self._update(key, request)
         elif request.method == "INFO":
             self._info(key, request)
+        elif request.method == "REFER":
+            self._refer(key, request)
         else:
-            self._answer(key, request, 200, (("allow", ALLOW), ("accept", "application/sdp")))
+            self._answer(key, request, 200, (("allow", self._line.allow), ("accept", "application/sdp")))
 
     def acked(self, ack: Request) -> None:
         """The ACK of a 200 of ours, with the answer where the 200 carried the offer."""
@@ -180,7 +182,7 @@ class SipLeg(Voice):
         more = (
             *(("record-route", value) for value in invite.all("record-route")),
             ("contact", self._line.contact(self.dialog.peer)),
-            ("allow", ALLOW),
+            ("allow", self._line.allow),
             *timers.told(session),
             ("content-type", "application/sdp"),
         )
@@ -281,6 +283,23 @@ class SipLeg(Voice):
         self._answer(key, request, 200)
         if pressed and not self._keys_seen and self._why is None:
             self._tell(words.Pressed(pressed))
+        return None
+
+    def _refer(self, key: Key, request: Request) -> None:
+        """Take over whom they talk with, where target and talk allow it: 202, and the only NOTIFY (RFC 3515 s 2.4.4).
+
+        They leave the call with it, so that there is nobody to tell what came of it.
+        """
+        to = referred(request)
+        if to is None or self._why is not None or not self._line.refers(to) or not self.refers(to):
+            return self._answer(key, request, 603)
+        contact = ("contact", self._line.contact(self.dialog.peer))
+        self._answer(key, request, 202, [contact])
+        more = (
+            contact, ("event", f"refer;id={request.seq}"), ("subscription-state", "terminated;reason=noresource"),
+            ("content-type", "message/sipfrag;version=2.0"),
+        )  # fmt: skip
+        self._line.ask(self.dialog, "NOTIFY", lambda answer: None, more, b"SIP/2.0 100 Trying\r\n")
         return None
 
     def _answer(self, key: Key, request: Request, status: int, more: Sequence[tuple[str, str]] = ()) -> None:

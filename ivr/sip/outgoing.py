@@ -16,7 +16,6 @@ from ivr.sip.dialog import Dialog, branch, calling, tag
 from ivr.sip.digest import Credentials, Login
 from ivr.sip.leg import SipLeg
 from ivr.sip.message import Request, Response
-from ivr.sip.rules import ALLOW
 from ivr.sip.sdp import Sdp, Unusable
 from ivr.sip.transaction import Key, Peer
 from ivr.sip.wire import Heard, MediaPlane, Seat
@@ -75,6 +74,9 @@ class Caller(Protocol):
     """What a call attempt needs of its line."""
 
     plane: MediaPlane
+
+    @property
+    def allow(self) -> str: ...
 
     def now(self) -> float: ...
 
@@ -145,7 +147,7 @@ class Attempt:
             ("call-id", self._call_id),
             ("cseq", f"{self._seq} INVITE"),
             ("contact", contact),
-            ("allow", ALLOW),
+            ("allow", self._line.allow),
             *self._session,
             *more,
             ("content-type", "application/sdp"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ivr.sip import message as sip
-from ivr.sip.dialog import contact
+from ivr.sip.dialog import contact, uri_of
 from ivr.sip.message import Request
 from ivr.sip.transaction import MAGIC
 
@@ -44,13 +44,16 @@ NOT_SDP = Refusal(415, (("accept", "application/sdp"),))
 NO_CODEC = Refusal(488, (("warning", '305 pasokh "Incompatible media format"'),))
 
 
-def refusal(request: Request) -> Refusal | None:
-    """The first rule that `request` breaks: method, scheme, hops, extensions; None = go on. An ACK breaks none."""
+def refusal(request: Request, refers: bool = False) -> Refusal | None:
+    """The first rule that `request` breaks: method, scheme, hops, extensions; None = go on. An ACK breaks none.
+
+    `refers`: a REFER inside a call may be acted on.
+    """
     if request.method == "ACK":
         return None
-    if request.method == "REFER":
+    if request.method == "REFER" and not (refers and request.to_tag):
         return Refusal(603)
-    if request.method not in ALLOWED:
+    if request.method not in ALLOWED and request.method != "REFER":
         return Refusal(405 if request.method in KNOWN else 501, (("allow", ALLOW),))
     if request.uri.partition(":")[0].lower() not in SCHEMES:
         return Refusal(416)
@@ -78,6 +81,16 @@ def dialled(request: Request) -> str:
     """The number or name that was called, as written in the Request-URI; '' when there is none."""
     found = sip.uri(request.uri)
     return (found.user or "") if found else ""
+
+
+def referred(request: Request) -> str | None:
+    """The number or name that a REFER wants called, RFC 3515; None where it wants a call replaced, or anything else."""
+    values = request.all("refer-to")
+    found = sip.address(values[0]) if len(values) == 1 and "?" not in values[0] else None
+    uri = found.uri if found is not None else None
+    if uri is None or "method" in sip.params(uri_of(values[0]) or ""):
+        return None
+    return uri.user or None
 
 
 def described(request: Request) -> bytes | Refusal | None:

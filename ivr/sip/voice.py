@@ -23,6 +23,7 @@ class Voice(ABC):
         self.row = row
         self.stats: media.Dropped | None = None  #: the plane's counts, once the call is over
         self.overhear: Callable[[LegEvent], None] = lambda event: None  #: hears everything before it is told
+        self.refers: Callable[[str], bool] = lambda to: False  #: asked when the far end wants its partner sent on
         self._plane = plane
         self._plays = 0
         self._added = False  # the plane knows the row

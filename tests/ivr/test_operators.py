@@ -195,7 +195,9 @@ async def world(opened, reactor, tmp_path):
         office = {"name": "office", "address": f"127.0.0.1:{out.line.port}", "dial": True}
         loopback = {"name": "loopback", "allow": ["127.0.0.0/8"]}
         table = {
-            "line": {"main": {"bind": ["udp:127.0.0.1:0"], "rtp": "0", "peer": [loopback, office]}},
+            "line": {
+                "main": {"bind": ["udp:127.0.0.1:0"], "rtp": "0", "peer": [loopback, office], "refer_to": ["130"]}
+            },
             "queue": {"main": {"operators": ["sara", "ali"], "wrap_up": 0, "ring": 5}},
         }
         prompts = tmp_path / "prompts" / "fa"
@@ -342,7 +344,7 @@ async def test_a_call_back_is_promised_on_disk_and_kept_after_a_restart(world):
     door = ours.house.door
     [box] = [box for box in await door.drawer.boxes(ours.house.clock.now() + 1) if box.startswith("call_back:")]
     ours.operators.hall = replace(ours.operators.hall, waiting=())  # what a restart forgets
-    await ours.operators._remember()
+    assert await ours.operators._remembers()
     assert [one.number for one in ours.operators.hall.waiting] == [NUMBER]
     out.does |= {"111": accepts, NUMBER: accepts}
     ours.operators.come("sara")
@@ -376,6 +378,24 @@ async def test_a_caller_is_passed_on_to_another_operator_and_then_to_a_unit(worl
     await until(lambda: _many(made, 2))
     [past] = await until(lambda: made.read(rows, calls))
     assert (past["facts"]["operator"], past["facts"]["passed_on"]) == ("ali", "services")
+
+
+@pytest.mark.slow
+async def test_the_operators_own_telephone_passes_a_caller_on_by_refer(world):
+    ours, out, _made, _ = world
+    caller, sara = await talk(ours, out)
+    await until(lambda: caller.hears("111"), 20)
+    out.does["130"] = mailbox
+    said = []
+    for to in ("sip:999@127.0.0.1", "sip:130@127.0.0.1"):
+        more = (("contact", "<sip:111@127.0.0.1>"), ("refer-to", f"<{to}>"))
+        out.line.exchange.ask(sara.leg.dialog, "REFER", said.append, more)
+        await until(lambda: said)
+        assert said.pop().status == (202 if "130" in to else 603)
+    await until(lambda: out.sets.get("130") and out.sets["130"].hears("caller"), 20)
+    await until(lambda: caller.hears("130"))
+    await asyncio.wait_for(sara.over.wait(), 10)
+    await caller.hang_up()
 
 
 async def _many(made, count: int) -> bool:

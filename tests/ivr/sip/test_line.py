@@ -491,6 +491,40 @@ async def test_replaces_and_diversion_are_never_acted_on():
         assert home.line.calls == 2 and not any(data.startswith(b"INVITE") for data in home.sent[phone.peer])
 
 
+REFERS = [
+    ("<sip:200@anywhere.example.ir>", 202), ("sip:200@127.0.0.1", 202), ("<sip:201@127.0.0.1>", 603),
+    ("<sip:200@127.0.0.1?Replaces=a%40b>", 603), ("<sip:200@127.0.0.1;method=BYE>", 603), ("<tel:200>", 202),
+    ("<sip:127.0.0.1>", 603), ("nonsense<", 603), ("", 603),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("to", "status"), REFERS)
+async def test_a_refer_is_taken_where_its_target_is_listed_and_somebody_acts_on_it(to, status):
+    async with house(refer_to=("200",)) as home, home.phone() as phone:
+        tag, asked = await phone.connect(), []
+        home.legs[0].refers = lambda number: not asked.append(number)
+        phone.say(phone.make("REFER", to_tag=tag, seq=2, branch="r", more=(f"Refer-To: {to}",)))
+        answer = await phone.final()
+        assert answer.status == status and asked == (["200"] if status == 202 else [])
+        if status == 202:
+            told = await phone.request("NOTIFY")
+            assert (told.get("event"), told.body) == ("refer;id=2", b"SIP/2.0 100 Trying\r\n")
+            assert told.get("subscription-state") == "terminated;reason=noresource" and told.to_tag == "theirs"
+        assert home.line.calls == 1 and not any(data.startswith(b"INVITE") for data in home.sent[phone.peer])
+
+
+async def test_a_refer_of_a_caller_whom_nobody_sends_on_or_outside_of_calls_is_603():
+    async with house(refer_to=("200",)) as home, home.phone() as phone:
+        tag = await phone.connect()
+        more = ("Refer-To: <sip:200@127.0.0.1>",)
+        phone.say(phone.make("REFER", to_tag=tag, seq=2, branch="r", more=more))
+        assert (await phone.final()).status == 603
+        phone.say(phone.make("REFER", call="out", more=more))
+        assert (await phone.final()).status == 603
+        phone.say(phone.make("OPTIONS", call="o"))
+        assert "REFER" in ((await phone.final()).get("allow") or "")
+
+
 async def test_an_extension_a_proxy_must_know_is_refused_like_one_for_us():
     async with house() as home, home.phone() as phone:
         phone.say(phone.make("INVITE", OFFER, more=("Proxy-Require: foo", "Require: timer")))
