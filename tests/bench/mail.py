@@ -98,6 +98,7 @@ def _wait(port: int) -> None:
 def run(letters: int = LETTERS, rounds: int = ROUNDS, long_letters: int = LONG) -> dict[str, Any]:
     """Median rates, and the medians of the ratios to smtp-sink in the same round."""
     rates: dict[str, list[float]] = {"sink": [], **{kind: [] for kind in GOALS}}
+    cpu: dict[str, list[float]] = {kind: [] for kind in GOALS}
     long: list[float] = []
     with tempfile.TemporaryDirectory(prefix="pasokh-bench-") as name:
         for n in range(rounds):
@@ -105,9 +106,11 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS, long_letters: int = LONG) 
                 rates["sink"].append(rate(port, letters))
                 big_sink = rate(port, long_letters, LONG_OCTETS, 4)
             for kind in GOALS:
-                with serving(kind, Path(name) / f"{kind}{n}") as (port, _):
+                with serving(kind, Path(name) / f"{kind}{n}") as (port, pid):
                     rate(port, min(200, letters))
+                    before = processor(pid)
                     rates[kind].append(rate(port, letters))
+                    cpu[kind].append((processor(pid) - before) / letters * 1e6)
                     if kind == "protocol":
                         long.append(rate(port, long_letters, LONG_OCTETS, 4) / big_sink)
             say(f"mail: round {n + 1} of {rounds}")
@@ -117,6 +120,7 @@ def run(letters: int = LETTERS, rounds: int = ROUNDS, long_letters: int = LONG) 
         "octets": OCTETS,
         "sessions": SESSIONS,
     }
+    result |= {f"{kind}_cpu": round(statistics.median(found)) for kind, found in cpu.items()}
     for kind, found in rates.items():
         result[kind] = round(statistics.median(found), 1)
         pairs = zip(found, rates["sink"], strict=True)
@@ -149,6 +153,11 @@ def resident(pid: int) -> int:
             lines = Path(f"/proc/{each}/status").read_text().splitlines()
             total += int(next(line.split()[1] for line in lines if line.startswith("VmRSS"))) * 1024
     return total
+
+
+def processor(pid: int) -> float:
+    """Seconds of processor time the threads of a process have taken, without its children."""
+    return sum(int(each.read_text().split()[0]) for each in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e9
 
 
 def _children(pid: int) -> list[int]:
@@ -205,6 +214,7 @@ def figures(size: Size) -> list[Figure]:
     found = run(size.of(LETTERS, 50), rounds, size.of(LONG, 4))
     say(f"mail: {big} letters of 25 MB")
     grown = memory(big)
+    spent = ", ".join(f"{kind} {found[f'{kind}_cpu']}" for kind in GOALS if kind != "full") + " µs of CPU a letter"
     note = f"smtp-sink {found['sink']:.0f}/s, letters of 4 KiB, {SESSIONS} connections, {rounds} rounds"
     return [
         Figure(
@@ -218,7 +228,9 @@ def figures(size: Size) -> list[Figure]:
         Figure(
             "mail, letters of 5 MB, nothing kept ÷ smtp-sink", f"{found['long_ratio']:.2f}", "≥ 0.5", "4 connections"
         ),
-        Figure("mail, durable ÷ aiosmtpd with the same commit", f"{found['to_aiosmtpd']:.2f}", "≥ 2", note),
+        Figure(
+            "mail, durable ÷ aiosmtpd with the same commit", f"{found['to_aiosmtpd']:.2f}", "≥ 2", f"{note}; {spent}"
+        ),
         Figure(
             f"mail, memory more for {big} letters of 25 MB at once (with workers)",
             f"{grown['growth']:.0f} MB",
