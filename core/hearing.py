@@ -13,9 +13,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
-from core import budgets, cipher, questions
+from core import budgets, cipher, questions, sets
 from core.channels import Clock, Heard, Question, Verdict
 from core.schema import contact, heard, ticket
 from core.store import Store
@@ -106,23 +105,22 @@ class _Book:
         wanted = sorted({_hash(item.ref, item.body) for item in items if item.ref})
         ask = sa.select(heard.c.channel, heard.c.ref, heard.c.verdict).where(heard.c.ref.in_(wanted))
         self._known = {(row.channel, row.ref): row.verdict for row in s.execute(ask)}
+        alike = sorted({_hash(item.body) for item in items if not item.ref})
+        ask = sa.select(heard.c.channel, heard.c.weak, heard.c.verdict).where(heard.c.weak.in_(alike))
+        ask = ask.where(heard.c.at > now - WEAK).order_by(heard.c.at)
+        self._alike = {(row.channel, row.weak): row.verdict for row in (s.execute(ask) if alike else ())}
         self._new: list[dict[str, Any]] = []
 
     def known(self, item: Heard) -> Verdict | None:
         """The verdict on it, if it was heard before: by its id, or by its words where one of the two has none."""
         if item.ref:
             kept = self._known.get((item.channel, _hash(item.ref, item.body)))
-            if kept is not None or not item.polled:
-                return _again(kept) if kept is not None else None
-        self.write()
-        return self._paired(item) if item.ref else self._alike(item)
-
-    def _alike(self, item: Heard) -> Verdict | None:
-        """The same words without an id, a moment ago."""
-        ask = sa.select(heard.c.verdict).where(heard.c.channel == item.channel, heard.c.weak == _hash(item.body))
-        ask = ask.where(heard.c.at > self._now - WEAK).order_by(heard.c.at.desc())
-        row = self._s.execute(ask.limit(1)).first()
-        return _again(row.verdict) if row else None
+            if kept is None and item.polled:
+                self.write()
+                return self._paired(item)
+        else:
+            kept = self._alike.get((item.channel, _hash(item.body)))
+        return _again(kept) if kept is not None else None
 
     def _paired(self, item: Heard) -> Verdict | None:
         """A poll brings with an id what a push brought without: the same text, once."""
@@ -140,16 +138,15 @@ class _Book:
     def keep(self, item: Heard, verdict: Verdict) -> Verdict:
         asked = questions.plain(verdict.question)
         kept = {"ref": verdict.ref, "quiet": verdict.quiet, "joins": verdict.joins, "question": asked}
-        key = _hash(verdict.ref, item.body)
-        row = {"channel": item.channel, "ref": key, "at": self._now, "weak": _hash(item.body)}
+        key, weak = _hash(verdict.ref, item.body), _hash(item.body)
+        row = {"channel": item.channel, "ref": key, "at": self._now, "weak": weak}
         self._new.append({**row, "idless": not item.ref, "verdict": kept})
-        self._known[item.channel, key] = kept
+        self._known[item.channel, key] = self._alike[item.channel, weak] = kept
         return verdict
 
     def write(self) -> None:
         if self._new:
-            insert = sqlite.insert if self._s.dialect.name == "sqlite" else postgresql.insert
-            self._s.execute(insert(heard).on_conflict_do_nothing(), self._new)  # another process may have heard it too
+            sets.insert(self._s, heard, self._new, unless_there=True)  # another process may have heard it too
             self._new = []
 
 

@@ -23,9 +23,8 @@ def skeletons(sentences: Iterable[str]) -> tuple[tuple[str, ...], ...]:
     return tuple(pieces for pieces in found if sum(len(_LETTER.findall(piece)) for piece in pieces) >= LEAST)
 
 
-def holds(text: str, known: Iterable[tuple[str, ...]]) -> bool:
-    """Does the text hold all pieces of one of our sentences, in their order?"""
-    masked = mask(text)
+def holds(masked: str, known: Iterable[tuple[str, ...]]) -> bool:
+    """Does a masked text hold all pieces of one of our sentences, in their order?"""
     return any(_in_order(masked, pieces) for pieces in known)
 
 

@@ -112,23 +112,27 @@ class Incoming:
     async def arrived(self, door: Door, provider: str, name: str, arrival: Arrival, polled: bool = False) -> str:
         """Judge, read, do. Returns the number of the ticket it became, '' for none. Raises Busy."""
         line, sender = self._lines[name], phones.parse(arrival.sender)
-        words, ours = self._words[name], echo.holds(arrival.text, self._ours[name])
+        words, masked = self._words[name], echo.mask(arrival.text)
+        readings: dict[Open | None, Reading] = {None: keywords.read(arrival.text, words)}
 
-        def rules(asked: Question | None) -> list[tuple[str, str]]:
-            reading = keywords.read(arrival.text, words, _open(asked))
-            return _rules(reading, sender or "")
+        def read(asked: Question | None) -> Reading:
+            """What it asks for, given the open question; each read once."""
+            open_ = _open(asked)
+            if open_ not in readings:
+                readings[open_] = keywords.read(arrival.text, words, open_)
+            return readings[open_]
 
         heard = Heard(
             "sms", f"{provider}:{name}:{arrival.id}" if arrival.id else "", name,
             Contact(ContactKind.PHONE, sender, proven=True) if sender else None,
-            "\x00".join((sender or arrival.sender, line.number, arrival.text.strip())), rules, polled,
-            self._silent(sender), echo.mask(arrival.text), ours, self._exempt,
+            "\x00".join((sender or arrival.sender, line.number, arrival.text.strip())),
+            lambda asked: _rules(read(asked), sender or ""), polled, self._silent(sender), masked,
+            echo.holds(masked, self._ours[name]), self._exempt,
         )  # fmt: skip
         verdict = await door.judge(heard)
         if verdict.quiet and verdict.first:
             log.info("no automatic text", extra={"line": name, "why": verdict.quiet})
-        reading = keywords.read(arrival.text, words, _open(verdict.question))
-        return await self._do(door, Said(name, line, arrival, sender, verdict, reading))
+        return await self._do(door, Said(name, line, arrival, sender, verdict, read(verdict.question)))
 
     def _silent(self, sender: str | None) -> str:
         """Only mobiles are answered, and never our own lines."""

@@ -6,9 +6,10 @@ Matching is on the folded text only; what is kept is what was written. Rows 11 t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from core import codes
 from core import text as words_of
@@ -115,8 +116,14 @@ def _confidential(plain: str, words: Vocabulary) -> Reading | None:
     return Reading(Wish.CONFIDENTIAL) if _begins(plain, words["confidential"]) else None
 
 
-def _begins(plain: str, known: Iterable[str]) -> bool:
-    return any(plain == word or re.match(re.escape(word) + r"[\s:،.؛,-]", plain) for word in known)
+def _begins(plain: str, known: frozenset[str]) -> bool:
+    return _pattern(r"(?:{})(?:[\s:،.؛,-]|\Z)", known).match(plain) is not None
+
+
+@lru_cache
+def _pattern(shape: str, known: frozenset[str]) -> re.Pattern[str]:
+    """`shape` with any of the words in its place; without words it fits nothing."""
+    return re.compile(shape.replace("{}", "|".join(map(re.escape, sorted(known))) or r"\b\B"))
 
 
 def _alone(plain: str, words: Vocabulary) -> Reading | None:
@@ -212,8 +219,6 @@ def _verdict(text: str, plain: str, accept: frozenset[str], refuse: frozenset[st
 
 def _later(plain: str, words: Vocabulary) -> Reading | None:
     """Clauses of a consultation, votes, walk-in surveys."""
-    clause = "|".join(map(re.escape, sorted(words["clause"])))
-    opinion = "|".join(map(re.escape, sorted(words["opinion"])))
-    if plain in words["vote"] or re.match(rf"(?:{clause}) ?\d+(?:-\d+)?(?!\d)", plain):
-        return Reading(Wish.LATER)
-    return Reading(Wish.LATER) if re.match(rf"(?:{opinion}) \S+ [1-5](?:\s|$)", plain) else None
+    clause = _pattern(r"(?:{}) ?\d+(?:-\d+)?(?!\d)", words["clause"])
+    opinion = _pattern(r"(?:{}) \S+ [1-5](?:\s|$)", words["opinion"])
+    return Reading(Wish.LATER) if plain in words["vote"] or clause.match(plain) or opinion.match(plain) else None

@@ -91,10 +91,10 @@ def test_what_a_kind_of_line_carries(kind: str, carried: set[Purpose]):
 def test_our_own_sentence_coming_back_is_known_whatever_facts_it_had(texts):
     ours = echo.skeletons(sentences(texts, "fa"))
     told = texts("sms.received", "fa", code="123-4567-8901", pin="1234")
-    assert echo.holds(f"خودکار: {told}", ours)
-    assert echo.holds(texts("sms.help", "fa").replace("ی", "ي"), ours)
+    assert echo.holds(echo.mask(f"خودکار: {told}"), ours)
+    assert echo.holds(echo.mask(texts("sms.help", "fa").replace("ی", "ي")), ours)
     for harmless in ("کد پیگیری من ۱۲۳ بود", "راهنما", "رمز ۱۲۳۴", "مهلت پاسخ گذشته است"):
-        assert not echo.holds(harmless, ours)
+        assert not echo.holds(echo.mask(harmless), ours)
 
 
 @pytest.mark.parametrize(
