@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from core import events
 from core.schema import event, message, ticket
+from core.store import Store
 
-PAGE = 500  #: tickets read at a time
+PAGE = 50  #: tickets read at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,14 @@ class Broken:
     ticket: int
     seq: int
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How many tickets were looked at, and every fault in their order."""
+
+    tickets: int
+    broken: Sequence[Broken]
 
 
 def verify(s: Connection, about: int) -> list[Broken]:
@@ -38,16 +47,22 @@ def verify(s: Connection, about: int) -> list[Broken]:
     return found
 
 
-def verify_all(s: Connection, after: int = 0) -> Iterator[Broken]:
-    """What is wrong with any chain, in the order of tickets behind number `after`."""
-    while True:
-        some = sa.select(ticket.c.id).where(ticket.c.id > after).order_by(ticket.c.id).limit(PAGE)
-        numbers = list(s.execute(some).scalars())
-        for number in numbers:
-            yield from verify(s, number)
-        if len(numbers) < PAGE:
-            return
-        after = numbers[-1]
+async def verify_all(store: Store) -> Checked:
+    """Look through every chain, page by page: on PostgreSQL the hashing is the loop's. Raises Busy."""
+    broken: list[Broken] = []
+    tickets, after, numbers = 0, 0, [0]
+    while numbers:
+        found, numbers = await store.read(_page, after)
+        broken += found
+        tickets, after = tickets + len(numbers), numbers[-1] if numbers else after
+    return Checked(tickets, broken)
+
+
+def _page(s: Connection, after: int) -> tuple[list[Broken], list[int]]:
+    """What is wrong with the next tickets behind number `after`, and their numbers."""
+    some = sa.select(ticket.c.id).where(ticket.c.id > after).order_by(ticket.c.id).limit(PAGE)
+    numbers = list(s.execute(some).scalars())
+    return [fault for number in numbers for fault in verify(s, number)], numbers
 
 
 def _links(key: bytes, about: int, rows: list[dict[str, Any]], texts: Mapping[int, str]) -> Iterator[Broken]:

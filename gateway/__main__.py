@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log", default="warning", choices=["debug", "info", "warning", "error"], help="log level")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_demo, _serve, _check, _migrate, _route, _menu, _call, _answer, _sms, _bench):
+    for add in (_demo, _serve, _check, _migrate, _audit, _route, _menu, _call, _answer, _sms, _bench):
         add(commands)
     return parser
 
@@ -77,6 +77,13 @@ def _check(commands: Any) -> None:
 def _migrate(commands: Any) -> None:
     parser = _command(commands, "migrate", "Bring a store's tables to this version.", _run_migrate)
     parser.add_argument("database", help="sqlite:///path or postgresql://user@host/name")
+
+
+def _audit(commands: Any) -> None:
+    parser = _command(commands, "audit", "Look through all tickets' logs for what was changed unseen.", _run_audit)
+    from gateway import auditing
+
+    auditing.add_arguments(parser)
 
 
 def _route(commands: Any) -> None:
@@ -188,6 +195,12 @@ def _run_migrate(options: argparse.Namespace) -> int:
         return FAULT
     print("the tables are those of this version")
     return 0
+
+
+def _run_audit(options: argparse.Namespace) -> int:
+    from gateway import auditing
+
+    return auditing.run(options)
 
 
 def _run_route(options: argparse.Namespace) -> int:

@@ -140,7 +140,7 @@ async def test_a_full_disk_is_busy_for_all_and_recovers(desk: Desk, store: Store
     assert not store.broken.is_set()
     texts = await store.read(lambda s: set(s.execute(sa.select(codes.c.value)).scalars()))
     assert {receipt.code for receipt in told} <= texts and len(texts) == len(told) + 2
-    assert await store.read(lambda s: list(verify_all(s))) == []
+    assert (await verify_all(store)).broken == []
 
 
 async def test_a_caller_that_went_away_does_not_stop_the_others(desk: Desk, store: Store):
@@ -409,5 +409,5 @@ async def _check(opened: Store, files: Files, told: dict[str, tuple[str, str]]) 
         if key != "-":
             assert (await files.read(key)).decode() == f"پیام {ref}"
     assert await files.missing() == []
-    assert await opened.read(lambda s: list(verify_all(s))) == []
+    assert (await verify_all(opened)).broken == []
     assert await scalar(opened, amount(file)) >= sum(key != "-" for _, key in told.values())

@@ -68,7 +68,9 @@ def test_no_failure_is_swallowed_without_a_word():
     assert silent == []
 
 
-@pytest.mark.parametrize("command", ["demo", "serve", "check", "migrate", "route", "menu", "call", "answer", "bench"])
+@pytest.mark.parametrize(
+    "command", ["demo", "serve", "check", "migrate", "audit", "route", "menu", "call", "answer", "bench"]
+)
 def test_every_command_is_documented(command):
     assert f"pasokh {command}" in (ROOT / "docs" / "start.md").read_text()
 

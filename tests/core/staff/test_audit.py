@@ -29,3 +29,13 @@ async def test_a_letter_that_is_read_later_keeps_its_chain(world: World, tmp_pat
     await world.store.write(lambda s: s.execute(changed) and None)
     assert [one.what for one in await world.store.read(audit.verify, receipt.ticket)] == ["seal"]
     files.close()
+
+
+async def test_all_chains_are_looked_through_page_by_page(world: World, monkeypatch):
+    monkeypatch.setattr(audit, "PAGE", 2)
+    tickets = [await world.plant() for _ in range(5)]
+    assert await audit.verify_all(world.store) == audit.Checked(5, [])
+    cut = sa.update(schema.ticket).where(schema.ticket.c.id.in_((tickets[0], tickets[4]))).values(events=7)
+    await world.store.write(lambda s: s.execute(cut) and None)
+    found = await audit.verify_all(world.store)
+    assert [(one.ticket, one.what) for one in found.broken] == [(tickets[0], "tail"), (tickets[4], "tail")]
