@@ -28,6 +28,7 @@ NUMBER = re.compile(
     r"|(?<![0-9A-Fa-f-])(?:\+98|0)[ -]?9[0-9]{2}[ -][0-9]{3}[ -]?[0-9]{4}(?![0-9A-Fa-f-])"  # as people do
 )
 LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ (\S+) ([^:\n]*)", re.M)
+PEERS = ("mail.log", "mail.debug")  # loggers of aiosmtpd, a peer in the same process: it writes down all it hears
 SHORTEST = 8  # characters of a key that is no ordinary word
 TOLD = 40  # findings shown
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -99,6 +100,8 @@ class Records(logging.Handler):
         self.setFormatter(logging.Formatter(LOG_LINE))
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name in PEERS:
+            return
         began = time.process_time()
         self._look.records += 1
         extras = {name: value for name, value in vars(record).items() if name not in _STANDARD}

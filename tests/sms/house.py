@@ -21,29 +21,15 @@ from core.schema import message, outbox, raw, ticket
 from core.store import Store
 from core.throttle import Throttle
 from sms import channel as sms
+from tests.blank import blank_file
 from tests.leaks import hide
 from tests.sms.paper import PAPERS, Paper
 
-SECRET = "s" * 64
+SECRET = "secret-of-the-hook-" + "s" * 45
 hide(SECRET)
 NOON = 1_723_620_600_000  # 14 August 2024, 11:00 in Tehran
 LINE: Mapping[str, Any] = {"number": "30001234", "providers": ["paper"], "hook_secret": SECRET, "poll_s": 0}
 PAPER: Mapping[str, Any] = {"kind": "tests.sms.paper:make"}
-
-
-_TEMPLATE: list[bytes] = []
-
-
-async def _place(folder: Path, clock: HandClock) -> str:
-    """A store's URL; its tables are made once and copied after."""
-    path = folder / "pasokh.db"
-    if not path.exists() and _TEMPLATE:
-        path.write_bytes(_TEMPLATE[0])
-    elif not path.exists():
-        made = await store.open(f"sqlite:///{path}", clock, folder, b"k" * 32)
-        await made.close()
-        _TEMPLATE.append(path.read_bytes())
-    return f"sqlite:///{path}"
 
 
 class House:
@@ -112,7 +98,7 @@ async def house(
 ) -> AsyncIterator[House]:
     """`lines`: the sms table of lines.toml; else one line by one paper provider, changed by `more`."""
     clock, ring = HandClock(NOON), Keyring({1: b"k" * 32})
-    opened = await store.open(await _place(folder, clock), clock, folder, ring.key("chain"))
+    opened = await store.open(blank_file(folder / "pasokh.db"), clock, folder, ring.key("chain"))
     site = configuration.read()
     throttle = Throttle(site.settings.limits, clock)
     office.bind(opened, office.Office(site, ring, clock, throttle))
