@@ -26,10 +26,14 @@ from ivr.stand import Walk
 
 log = logging.getLogger(__name__)
 MENU = "callback"  # the tree that is walked once they answer
-HEARD, SURE = "heard", "sure"  # its nodes: the answer was heard to the end; a person has pressed a key
+STATES = "callback_states"  # the one for who rang a number that is never answered: the states of their tickets
+HEARD, SURE = "heard", "sure"  # their nodes: all was heard to the end; a person has pressed a key
 BOX = "phone.answer"
+ASKED = "asked"  # its slot with the hour that was asked for
 RULE = "callback_number"  # of settings [limits]: calls to one number a day
 CUTS = 2  # hearings that broke off in the middle; then it is the SMS's turn
+ASKS = 3  # times another hour may be asked for; then it is a try like others
+SOON = 600  # seconds; an hour that begins within them is tomorrow's
 FORBIDDEN = 403  # what a line says that has nobody to dial by
 DAYS = 14  # looked ahead for a day without holiday
 HOUR, DAY = 3600, 86_400  # seconds
@@ -66,9 +70,11 @@ class _Tries:
     """What is on disk of one answer."""
 
     heard: bool = False
-    many: int = 0
+    rung: int = 0  #: every time that it rang
+    many: int = 0  #: those that count
     cuts: int = 0
     last: int = 0  #: ms UTC, when the last one began
+    asked: int | None = None  #: ms UTC, the hour that was asked for, while it has not been called at
 
 
 class CallBacks:
@@ -86,10 +92,10 @@ class CallBacks:
         """Ring once and read the answer out, where and when that may be. Sent: heard to the end, or accepted."""
         if shape(message.to) not in (Shape.MOBILE, Shape.LANDLINE):
             return Refused("not a number of this country")
-        if not message.text.strip() and not message.files:
+        if not message.text.strip() and not message.files and message.key is None:
             return Refused("nothing to read out")
         box = f"{BOX}.{message.message or message.id}"
-        tries = _read(await self._door.drawer.get(box))
+        tries = await self._asked(message, box, _read(await self._door.drawer.get(box)))
         if tries.heard:
             return Sent(ref=box, found=True)
         refusal = await self._not_now(message, tries)
@@ -105,9 +111,12 @@ class CallBacks:
         if tries.many >= settings.tries or tries.cuts >= CUTS:
             return Refused("nobody heard it")
         rest = tries.last / 1000 + settings.wait - now / 1000
+        if tries.asked is not None:
+            rest = (tries.asked - now) / 1000
         wait = max(rest, self.opens_in(now))
         if wait > 0:
-            return TryLater("outside of the hours for calls" if wait > rest else "too soon after the last try", wait)
+            soon = "too soon after the last try" if tries.asked is None else "another hour was asked for"
+            return TryLater("outside of the hours for calls" if wait > rest else soon, wait)
         if self._minutes(now) >= settings.minutes * 60:
             return TryLater("the day's minutes are spent", HOUR)
         if not await self._door.spend(RULE, message.to):
@@ -126,6 +135,24 @@ class CallBacks:
             return max(0.0, (begins - here).total_seconds())
         return float(DAY)
 
+    async def _asked(self, message: Outbound, box: str, tries: _Tries) -> _Tries:
+        """The hour that whoever answered wished for (`facts["hour"]`) holds for the first call."""
+        hour = message.facts.get("hour")
+        first, last = whole_hours(self._settings)
+        if tries.rung or tries.asked is not None or not isinstance(hour, int) or not first <= hour <= last:
+            return tries
+        return replace(tries, asked=await self._wished(box, hour))
+
+    async def _wished(self, box: str, hour: int) -> int:
+        """Put the next `hour` on disk; its ms UTC. A holiday is the window's matter."""
+        here = datetime.fromtimestamp(self._clock.now() / 1000, self._zone)
+        then = datetime.combine(here.date(), time(hour), self._zone)
+        if (then - here).total_seconds() < SOON:
+            then = datetime.combine(here.date() + timedelta(days=1), time(hour), self._zone)
+        asked = round(then.timestamp() * 1000)
+        await self._door.drawer.put(box, ASKED, json.dumps(asked).encode())
+        return asked
+
     def _hours(self) -> tuple[str, str]:
         return self._settings.start, self._settings.until
 
@@ -138,14 +165,14 @@ class CallBacks:
     # ---------------------------------------------------------------- the call
 
     async def _ring(self, message: Outbound, box: str, tries: _Tries) -> Outcome:
-        number, began = tries.many + 1, self._clock.now()
+        number, began = tries.rung + 1, self._clock.now()
         await self._note(box, number, began, "rings")
         found = await self._dialled(message.to)
         if not hasattr(found, "events"):
             facts = {"out": MENU, "status": found.status}
             now = self._clock.now()
             await self._enter(
-                ended.out_record(message.to, uuid4().hex, began, now, "not_reached", message.ticket, **facts)
+                ended.out_record(message.to, uuid4().hex, began, now, "not_reached", message.ticket or None, **facts)
             )
             return await self._not_reached(box, tries, found.outcome)
         found.number, found.asserted = message.to, True  # the number on file; what is read is its own ticket's
@@ -153,6 +180,10 @@ class CallBacks:
         self._spent = (self._spent[0], self._minutes(began) + (self._clock.now() - began) / 1000)
         if _heard(walk):
             return Sent(ref=box)
+        if walk.values.get("hour") and tries.rung - tries.many < ASKS:
+            wait = (await self._wished(box, int(walk.values["hour"])) - self._clock.now()) / 1000
+            await self._note(box, number, began, "asked")
+            return TryLater("another hour was asked for", wait, tried=True)
         cut = SURE in walk.path
         await self._note(box, number, began, "cut" if cut else "nobody")
         return await self._again(
@@ -178,10 +209,17 @@ class CallBacks:
             if _heard(walk) and not kept:
                 kept.append(asyncio.ensure_future(self._door.drawer.put(box, HEARD, b"1")))
 
-        walk = await self._walk(leg, MENU, _known(message), watch)
+        walk = await self._walk(leg, MENU if message.key is None else STATES, self._known(message), watch)
         for work in kept:
             await work
         return walk
+
+    def _known(self, message: Outbound) -> dict[str, str]:
+        """What the walk knows from its beginning."""
+        first, last = whole_hours(self._settings)
+        code = str(message.facts.get("code", ""))
+        about = {"code": code, "lang": message.lang, "ticket": str(message.ticket or "")}
+        return {**about, "first": str(first), "last": str(last)}
 
     async def _not_reached(self, box: str, tries: _Tries, outcome: TryLater | Refused) -> Outcome:
         if isinstance(outcome, Refused):
@@ -203,8 +241,10 @@ class CallBacks:
         await self._door.drawer.put(box, f"try-{number}", json.dumps({"at": at, "how": how}).encode())
 
 
-def _known(message: Outbound) -> dict[str, str]:
-    return {"code": str(message.facts.get("code", "")), "lang": message.lang, "ticket": str(message.ticket)}
+def whole_hours(settings: Callback) -> tuple[int, int]:
+    """The first and the last full hour at which a telephone may ring."""
+    start, until = (time.fromisoformat(at) for at in (settings.start, settings.until))
+    return start.hour + bool(start.minute), until.hour - (not until.minute)
 
 
 def _heard(walk: Walk) -> bool:
@@ -214,5 +254,9 @@ def _heard(walk: Walk) -> bool:
 
 def _read(slots: Mapping[str, bytes]) -> _Tries:
     rows = [json.loads(data) for slot, data in slots.items() if slot.startswith("try-")]
-    cuts = sum(row["how"] == "cut" for row in rows)
-    return _Tries(HEARD in slots, len(rows), cuts, max((row["at"] for row in rows), default=0))
+    cuts, asks = (sum(row["how"] == how for row in rows) for how in ("cut", "asked"))
+    last = max((row["at"] for row in rows), default=0)
+    asked = json.loads(slots[ASKED]) if ASKED in slots else None
+    if asked is not None and any(row["at"] >= asked for row in rows):
+        asked = None
+    return _Tries(HEARD in slots, len(rows), len(rows) - min(asks, ASKS), cuts, last, asked)

@@ -29,7 +29,7 @@ from core.clock import SystemClock
 from core.errors import Busy, PasokhError
 from ivr import ended, missed, spool
 from ivr.call import Call
-from ivr.callback import CallBacks, Watch
+from ivr.callback import STATES, CallBacks, Watch
 from ivr.counter import Card, House
 from ivr.ledger import Ledger
 from ivr.leg import Leg
@@ -232,7 +232,7 @@ class Phone:
             await call.run()
         finally:
             self._live.pop(leg.id, None)
-            self._record(leg, call, began, {"out": tree}, int(values["ticket"]))
+            self._record(leg, call, began, {"out": tree}, int(values.get("ticket") or 0) or None)
         return call.walk
 
     def _call_ended(self, leg: Leg, call: Call | None, began: int, task: asyncio.Task[None]) -> None:
@@ -287,6 +287,7 @@ class Phone:
             cards={slug: Card(**card) for slug, card in extra.get("cards", {}).items()},
             operators=self.operators,
             ledger=self._ledger,
+            calls_back=self.site.callback is not None and STATES in self.site.menus.trees,
         )
         self._task(self.operators.run())
         self._task(self.notices.keep_fresh())

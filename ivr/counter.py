@@ -65,6 +65,7 @@ class House:
     shelf: Shelf | None = None  #: recorded prompts, and who may speak one
     notices: Notices | None = None  #: the known incident
     operators: Operators | None = None  #: None: nobody answers, queues are closed
+    calls_back: bool = False  #: who rings a number that is never answered by a landline is called
     ledger: Ledger | None = None  #: where calls of ours to citizens are written
     cards: Mapping[str, Card] = field(default_factory=dict)  #: by slug of the unit
 

@@ -64,6 +64,8 @@ def digits_done(menus: Menus, walk: Walk, node: Node) -> Moved:
         return mistake(menus, walk, node, Item("ivr.one_digit_wrong"))
     if check == "back":
         return _keyed_back(menus, walk, node, typed)
+    if check == "hour" and not in_hours(walk, int(typed)):
+        return mistake(menus, walk, node, Item("ivr.hour_wrong", hours(walk)))
     if check == "mine":
         return _chosen(menus, walk, node, typed)
     if check:
@@ -80,6 +82,17 @@ def _digit(menus: Menus, walk: Walk, node: Node, key: str) -> Moved:
     if len(typed.typed) >= int(node.own.get("max", 20)):
         return digits_done(menus, replace(typed, spare=node.own.get("end", "#")), node)
     return typed, [steps.Wait(node.between)]
+
+
+def hours(walk: Walk) -> dict[str, int]:
+    """The first and the last hour at which a call may be asked for."""
+    return {"first": int(walk.values.get("first", 0)), "last": int(walk.values.get("last", 23))}
+
+
+def in_hours(walk: Walk, hour: int) -> bool:
+    """May a call be asked for at this hour?"""
+    known = hours(walk)
+    return known["first"] <= hour <= known["last"]
 
 
 def _keyed_back(menus: Menus, walk: Walk, node: Node, typed: str) -> Moved:

@@ -1,5 +1,8 @@
-"""A missed call: somebody rings a number of ours and is not answered, which costs nothing; the states of their open
-tickets come by SMS. Only an asserted mobile, once in ten minutes and three times a day."""
+"""A missed call: somebody rings a number of ours and is not answered, which costs nothing.
+
+The states of their open tickets come by SMS, to a landline by a call of ours. Only to an asserted number, once in ten
+minutes and three times a day.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +32,12 @@ async def call(leg: Leg, house: House) -> None:
 
 
 async def tell(leg: Leg, house: House) -> bool:
-    """Text the states of the open tickets; False where nobody may be told."""
+    """Text, or call with, the states of the open tickets; False where nobody may be told."""
     number = leg.number
-    if not number or not leg.asserted or not phones.mobile(number):
+    if not number or not leg.asserted:
+        return False
+    landline = house.calls_back and phones.shape(number) is phones.Shape.LANDLINE
+    if not landline and not phones.mobile(number):
         return False
     door = house.door
     if not (await door.spend(SOON, number) and await door.spend(DAY, number)):
@@ -39,6 +45,8 @@ async def tell(leg: Leg, house: House) -> bool:
     found = await door.look_up("mine", "", asker(leg))
     rows = [row for row in (found.rows if found is not None else ()) if State(row["state"]) not in OVER]
     lang = house.lang
+    if landline:  # nobody is rung to hear that there is nothing
+        return bool(rows) and await door.tell(Note("phone", f"missed-{leg.id}", number, "mine", lang=lang))
     lines = [f"{codes.show(row['code'])}: {house.say('core.state.' + row['state'], lang)}" for row in rows]
     key, facts = ("mine", {"codes": "\n".join(lines)}) if lines else ("mine_none", {})
     return await door.tell(Note("sms", f"missed-{leg.id}", number, key, facts, lang=lang))

@@ -97,7 +97,7 @@ def _brings(node: Node) -> dict[str, str]:
     values = {key: str(node.own[key]) for key in ("kind", "unit", "act") if key in node.own}
     if node.do == "record":
         values.setdefault("act", "new")
-    if node.do == "digits" and node.own.get("check") in ("code", "pin", "unit", "permit"):
+    if node.do == "digits" and node.own.get("check") in ("code", "pin", "unit", "permit", "hour"):
         values[str(node.own["check"])] = ""
     return values
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 KEYS = frozenset("0123456789*#")
 WAIT, BETWEEN, TRIES = 7.0, 4.0, 3  # seconds of quiet after a prompt, between digits; mistakes till `else`
 
-LATER = frozenset({"report", "survey", "consultation", "secret", "clause", "hour"})  # planned: refused by name
+LATER = frozenset({"report", "survey", "consultation", "secret", "clause"})  # planned: refused by name
 ACTS = frozenset({"new", "object", "add", "accept", "withdraw"})
 
 
@@ -53,7 +53,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
 COMMON = _own("do", "say", "wait", "between", "tries", "barge", "wrong", "silence", "else")
 WORDS: Mapping[tuple[str, str], frozenset[str]] = MappingProxyType(
     {
-        ("digits", "check"): _own("code", "pin", "unit", "mine", "back", "permit"),
+        ("digits", "check"): _own("code", "pin", "unit", "mine", "back", "permit", "hour"),
         ("look", "what"): _own("answer", "unit", "card", "mine", "incident", "permit"),
         ("text", "what"): _own("answer", "unit"),
         ("when", "is"): _own("open", "holiday", "mobile", "asserted", "full"),

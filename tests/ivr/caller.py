@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,7 @@ class MemoryDoor:
         self.kept: dict[str, bytes] = {}
         self.taken: list[Inbound] = []
         self.answer: Answer | None = None
+        self.mine: Sequence[Mapping[str, Any]] = ()  #: the asker's own tickets
         self.asked: list[Asker] = []
         self.before_receipt: Callable[[], None] = lambda: None
         self._receipts: dict[tuple[Any, ...], Receipt] = {}
@@ -181,7 +182,7 @@ class MemoryDoor:
     async def look_up(self, what: str, key: str, asker: Asker | None = None) -> Facts | None:
         if what == "unit" and key in ("water", "101"):
             return Facts("unit", [{"slug": "water", "name": "ادارهٔ آب"}])
-        return None
+        return Facts("mine", self.mine) if what == "mine" and self.mine else None
 
     async def read(self, key: str) -> bytes:
         return self.kept[key]

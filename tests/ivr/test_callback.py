@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -89,11 +89,13 @@ class World:
 @pytest.fixture
 def world(tmp_path) -> Callable[..., World]:
     def make(
-        *people: Any, holiday: bool = False, now: int = MORNING, drawer: Drawer | None = None, **more: Any
-    ) -> World:
+        *people: Any, holiday: bool = False, now: int = MORNING, drawer: Drawer | None = None,
+        mine: Sequence[Any] = (), **more: Any,
+    ) -> World:  # fmt: skip
         door, clock, trunk = MemoryDoor(), HandClock(now), Trunk(list(people))
         door.drawer = drawer or Drawer()
         door.answer = answer()
+        door.mine = mine
         home = replace(house(door, tmp_path), clock=clock)
 
         async def walk(leg, tree, values, watch):
@@ -173,6 +175,71 @@ async def test_three_tries_two_hours_apart_then_the_next_channel(world):
     assert len(made.trunk.dialled) == 3
     tries = [(one.way, one.ticket, one.contact.value, one.facts["status"]) for one in made.records if one.contact]
     assert tries == [("not_reached", 1, NUMBER, status) for status in (486, 480, 408)]
+
+
+LATER = ("ادامه عددِ یک", "2")  # another hour, please
+
+
+async def test_whoever_asks_for_another_hour_is_called_then_and_it_costs_no_try(world):
+    leg = MadeUpLeg([LATER, ("ساعتِ دلخواهِ", "17")])
+    made = world(leg, MadeUpLeg([GREETING, SURE, ("می‌پذیرید", "hang up")], speaks=[1]))
+    assert await made.calls.send(to()) == TryLater("another hour was asked for", 7 * 3600, tried=True)
+    assert leg.heard[-1] == texts()("ivr.menu.hour_noted", "fa")
+    made.clock.advance(6 * 3600)
+    assert await made.calls.send(to()) == TryLater("another hour was asked for", 3600)
+    made.clock.advance(3600)
+    assert await made.calls.send(to()) == Sent(ref="phone.answer.70")
+    assert len(made.trunk.dialled) == 2
+
+
+async def test_an_hour_outside_of_the_window_is_asked_for_again(world):
+    leg = MadeUpLeg([LATER, ("ساعتِ دلخواهِ", "23"), ("تماس نمی‌گیریم", "09")])
+    made = world(leg, now=at("2026-11-24T09:55"))
+    assert await made.calls.send(to()) == TryLater("another hour was asked for", 23 * 3600 + 300, tried=True)
+    assert any("از نُه تا نوزده" in said for said in leg.heard)
+
+
+async def test_an_hour_that_falls_on_a_holiday_waits_for_the_next_window(world):
+    made = world(MadeUpLeg([LATER, ("ساعتِ دلخواهِ", "17")]), holiday=True, holidays=True)
+    await made.calls.send(to())
+    made.calls._settings = Callback()
+    made.clock.advance(7 * 3600)
+    held = await made.calls.send(to())
+    assert (held.why, len(made.trunk.dialled)) == ("outside of the hours for calls", 1)
+
+
+async def test_the_fourth_wish_for_another_hour_is_a_try_like_others(world):
+    again = [MadeUpLeg([LATER, ("ساعتِ دلخواهِ", "17")], speaks=[n]) for n in range(5)]
+    made = world(*again)
+    made.drawer.boxes["phone.answer.70"] = {
+        f"try-{n}": json.dumps({"at": 0, "how": "asked"}).encode() for n in range(1, 4)
+    }
+    assert await made.calls.send(to()) == TryLater("nobody pressed a key", 7200, tried=True)
+
+
+async def test_the_hour_that_whoever_answered_set_is_the_first_calls(world):
+    made = world(MadeUpLeg([GREETING, SURE, ("می‌پذیرید", "hang up")]))
+    answer = to(facts={"code": CODE, "hour": 18})
+    assert await made.calls.send(answer) == TryLater("another hour was asked for", 8 * 3600)
+    made.clock.advance(8 * 3600)
+    assert isinstance(await made.calls.send(answer), Sent)
+
+
+@pytest.mark.parametrize("hour", [3, 20, "18", None])
+async def test_an_hour_at_which_nobody_may_be_called_is_no_wish(world, hour):
+    made = world(MadeUpLeg([GREETING, SURE, ("می‌پذیرید", "hang up")]))
+    assert isinstance(await made.calls.send(to(facts={"code": CODE, "hour": hour})), Sent)
+
+
+async def test_who_rang_a_number_that_is_never_answered_hears_how_their_tickets_stand(world):
+    leg = MadeUpLeg([GREETING, SURE, ("شنیدنِ دوباره", "hang up")])
+    made = world(leg, mine=[{"code": CODE, "kind": "complaint", "unit": "water", "state": "open", "at": MORNING}])
+    row = to("+982188880000", text="", key="mine", facts={}, message=None, ticket=0)
+    assert await made.calls.send(row) == Sent(ref="phone.answer.7")
+    assert texts()("ivr.menu.callback_states", "fa") in leg.heard
+    assert any("شکایت" in said for said in leg.heard)
+    assert isinstance(await made.calls.send(row), Sent)  # found: not told again
+    assert made.trunk.dialled == ["+982188880000"]
 
 
 async def test_a_number_that_is_none_is_never_called_again(world):

@@ -236,6 +236,29 @@ async def test_a_missed_call_of_nobody_certain_gets_nothing(opened, home, who):
     assert [one for one in await by_sms(made) if one.key and one.key.startswith("mine")] == []
 
 
+async def test_a_missed_call_of_a_landline_is_answered_by_a_call_of_ours(opened, home):
+    made, _, _ = opened
+    number = "+982188880000"
+    await call(MadeUpLeg(COMPLAIN, number=number), home)
+    await missed.call(MadeUpLeg(cut=999, number=number), replace(home, calls_back=True))
+    await missed.call(MadeUpLeg(cut=998, number=number), replace(home, calls_back=True))  # too soon
+    ring, now = Keyring({1: KEY}), SystemClock().now() + 20_000
+    found = [one.open(ring) for one in await made.write(claims.claim, "phone", 10, now, "test")]
+    [sent] = [one for one in found if one.key == "mine"]
+    assert (sent.to, sent.text) == (number, "")
+
+
+@pytest.mark.parametrize("known", [{"calls_back": False}, {"calls_back": True}])
+async def test_a_landline_is_not_called_where_nobody_calls_or_there_is_nothing_to_say(opened, home, known):
+    made, _, _ = opened
+    if not known["calls_back"]:
+        await call(MadeUpLeg(COMPLAIN, number="+982188880000"), home)
+    await missed.call(MadeUpLeg(cut=999, number="+982188880000"), replace(home, **known))
+    now = SystemClock().now() + 20_000
+    found = [one.open(Keyring({1: KEY})) for one in await made.write(claims.claim, "phone", 10, now, "test")]
+    assert [one for one in found if one.key == "mine"] == []
+
+
 async def test_a_missed_call_over_sip_is_486_without_an_answer_and_told_by_sms(opened, reactor, tmp_path):
     made, _, door = opened
     ours = channel.make(gear(tmp_path, reactor, lines(numbers={"1887": "missed", "*": "main"})))
