@@ -1,10 +1,9 @@
-"""Persian text: cleaned at the door, folded for matching, cut for the index. Pure."""
+"""Persian text: cleaned at the door, folded for matching. Pure."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
 
 ZWNJ = "\u200c"
 _JOINT = "\x1f"  # stands for ZWNJ while folding, which drops it
@@ -35,14 +34,6 @@ _PERSIAN = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
 _SYNONYMS = (("مسیول", "مسوول"),)  # two spellings of one word that folding leaves apart
 _KEPT, _SHORT = 256, 2000  # texts cleaned last, and the characters of the longest that is remembered
 _known: dict[str, None] = {}  # clean texts: at the door, when stored and when matched it is the same one
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What to look for in index texts: all of `words`, or `glued` alone. Both empty: nothing to look for."""
-
-    words: tuple[str, ...]  #: words of 3 and more letters, and `q` + word for those of 2
-    glued: str | None  #: the whole without blanks, when it has 3 letters
 
 
 def digits(text: str) -> str:
@@ -96,27 +87,6 @@ def readings(text: str) -> tuple[list[str], list[str]]:
     parted = _BETWEEN.sub(" ", _fold(_opened(text).replace(ZWNJ, _JOINT)))  # the joint is a blank, too
     cut = parted.split()
     return (parted.replace(_JOINT, "").split(), cut) if _JOINT in parted else (cut, cut)
-
-
-def index_text(text: str) -> str:
-    """What the search index holds: the folded text glued together, then ` q`+word for every word of two letters.
-
-    Trigrams cannot find آب; with blanks kept, two spellings of one compound would not meet.
-    """
-    short = dict.fromkeys(word for word in words(text) if len(word) == 2)
-    return "".join([_glue(text), *(f" q{word}" for word in short)])
-
-
-def query(text: str) -> Query:
-    """The search for what somebody typed."""
-    parts = words(text)
-    wanted = [f"q{word}" if len(word) == 2 else word for word in parts if len(word) > 1]
-    glued = _glue(text)
-    return Query(tuple(dict.fromkeys(wanted)), glued if len(glued) >= 3 else None)
-
-
-def _glue(text: str) -> str:
-    return "".join(_cut(fold(text)))
 
 
 def _cut(text: str) -> list[str]:

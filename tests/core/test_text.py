@@ -68,27 +68,6 @@ def test_spellings_of_one_word_fold_alike(one, other):
     assert text.fold(one) == text.fold(other)
 
 
-def test_the_index_glues_words_and_marks_the_short_ones():
-    assert text.index_text("آب می‌شود، خانهٔ ما") == "ابمیشودخانهما qاب qمی qما"
-
-
-@pytest.mark.parametrize("asked", ["می‌شود", "میشود", "می شود"])
-def test_a_compound_is_found_however_it_is_spelt(asked):
-    indexed = text.index_text("این کار انجام می‌شود")
-    query = text.query(asked)
-    assert (query.words and all(word in indexed for word in query.words)) or (query.glued and query.glued in indexed)
-
-
-def test_a_word_of_two_letters_can_be_asked_for():
-    assert text.query("آب") == text.Query(("qاب",), None)
-    assert "qاب" in text.index_text("فشار آب کم است")
-    assert "qاب" not in text.index_text("آبان")
-
-
-def test_nothing_asked_is_nothing_to_look_for():
-    assert text.query(" ،؟ ") == text.Query((), None)
-
-
 def test_digits_in_and_out():
     assert text.digits("۰۹۱۲ ٣٤") == "0912 34"
     assert text.persian(1405) == "۱۴۰۵"
