@@ -28,6 +28,8 @@ from urllib.parse import urlencode
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.worlds import machines
+
 HERE = "mailbox.example"  # the domain of our Message-IDs
 
 
@@ -55,6 +57,19 @@ class Letter:
         return value
 
 
+MODES = {  # what an address may do with our letters, and how the page calls it
+    "": "نامه را می‌گیرد",
+    "holiday": "در مرخصی است و خودکار پاسخ می‌دهد",
+    "hard": "می‌پذیرد و برمی‌گرداند: چنین کسی نیست",
+    "soft": "می‌پذیرد و برمی‌گرداند: موقتاً نرسید",
+    "full": "می‌پذیرد و برمی‌گرداند: صندوق پر است",
+    "refuse": "همان دم نمی‌پذیرد",
+    "later": "می‌گوید بعداً",
+    "spam": "محتوا را نمی‌پذیرد",
+    "drop": "می‌گیرد و اتصال را بی‌پاسخ می‌بندد",
+}
+
+
 class Refused(Exception):
     """Pasokh did not take a letter; `code` and `text` are its reply, 0 when it could not be reached."""
 
@@ -66,7 +81,7 @@ class Refused(Exception):
 
 @dataclass
 class Mailbox:
-    """All citizens' mail. `target` is Pasokh's SMTP; `behave` maps an address to refuse, later, drop or slow."""
+    """All citizens' mail. `target` is Pasokh's SMTP; `behave` maps an address to one of `MODES`."""
 
     folder: Path
     target: tuple[str, int] | None = None
@@ -79,6 +94,10 @@ class Mailbox:
         self.folder = Path(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._server: asyncio.Server | None = None
+        self._machines: set[asyncio.Task[None]] = set()
+        self._greeted: set[tuple[str, str]] = set()  #: who on holiday has told whom
+        if self._modes.exists():
+            self.behave.update(json.loads(self._modes.read_text()))
         for line in self._file.read_bytes().splitlines() if self._file.exists() else []:
             try:
                 value = json.loads(line)
@@ -89,6 +108,20 @@ class Mailbox:
     @property
     def _file(self) -> Path:
         return self.folder / "letters.jsonl"
+
+    @property
+    def _modes(self) -> Path:
+        return self.folder / "modes.json"
+
+    def set_mode(self, address: str, mode: str) -> None:
+        """What an address does from now on, also after a restart. Raises ValueError."""
+        address = address.strip().lower()
+        if mode not in MODES or "@" not in address:
+            raise ValueError(f"a mail address and one of {', '.join(one or 'nothing' for one in MODES)}")
+        self.behave.pop(address, None)
+        if mode:
+            self.behave[address] = mode
+        self._modes.write_text(json.dumps(self.behave))
 
     # ------------------------------------------------------------ SMTP
 
@@ -104,6 +137,7 @@ class Mailbox:
         if self._server is not None:
             self._server.close()
             self._server = None
+        await asyncio.gather(*self._machines, return_exceptions=True)
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -120,12 +154,32 @@ class Mailbox:
         content = envelope.content
         assert isinstance(content, bytes)
         self.raw = [*self.raw[-99:], content]
+        sender = (envelope.mail_from or "").strip("<>")
         for address in envelope.rcpt_tos:
-            self._add(incoming(content, address, (envelope.mail_from or "").strip("<>")))
+            if self._way(address) not in machines.BOUNCES:
+                self._add(incoming(content, address, sender))
+            self._let_machine_write(content, address, sender)
         if "drop" in ways:
             assert server.transport is not None
             server.transport.abort()
         return "250 2.0.0 Taken"
+
+    def _let_machine_write(self, content: bytes, address: str, sender: str) -> None:
+        """A report, or a holiday's answer (one to each of our addresses), once the letter is taken; it comes from the
+        null path, so that nothing comes back."""
+        mode, data = self._way(address), None
+        told = (address.lower(), parseaddr(incoming(content, address, sender).from_)[1].lower())
+        if mode in machines.BOUNCES:
+            data = machines.bounce(content, address, sender, mode)
+        elif mode == "holiday" and told not in self._greeted:
+            data = machines.holiday(content, address, sender)
+        if data is None:
+            return
+        if mode == "holiday":
+            self._greeted.add(told)
+        task = asyncio.create_task(asyncio.to_thread(self._hand_over, "", sender, data))
+        self._machines.add(task)
+        task.add_done_callback(self._machines.discard)
 
     def _way(self, address: str) -> str:
         return self.behave.get(address.lower(), "")
@@ -190,6 +244,8 @@ class Mailbox:
             web.post("/mailbox", self._form),
             web.post("/mailbox/send.json", self._send_json),
             web.get("/mailbox/messages.json", self._messages_json),
+            web.post("/mailbox/mode", self._mode_form),
+            web.post("/mailbox/mode.json", self._mode_json),
         ]
 
     async def _messages_json(self, request: web.Request) -> web.Response:
@@ -207,6 +263,22 @@ class Mailbox:
         except (ValueError, AttributeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response({"id": number})
+
+    async def _mode_json(self, request: web.Request) -> web.Response:
+        try:
+            said = await request.json()
+            self.set_mode(str(said.get("address") or ""), str(said.get("mode") or ""))
+        except (ValueError, AttributeError) as error:
+            return web.json_response({"error": str(error)}, status=422)
+        return web.json_response(self.behave)
+
+    async def _mode_form(self, request: web.Request) -> web.Response:
+        said = {name: str(value) for name, value in (await request.post()).items()}
+        try:
+            self.set_mode(said.get("address", ""), said.get("mode", ""))
+        except ValueError as error:
+            return web.Response(text=page(self, said, str(error)), content_type="text/html", status=422)
+        raise web.HTTPSeeOther(f"/mailbox?{urlencode({'address': said['address']})}")
 
     async def _form(self, request: web.Request) -> web.Response:
         said = {name: str(value) for name, value in (await request.post()).items()}
@@ -311,7 +383,15 @@ def page(box: Mailbox, said: dict[str, str], error: str) -> str:
         if error
         else "",
         rows=rows,
+        modes=_modes(box.behave.get(address.lower(), "")),
         form=_compose(said, address, answered),
+    )
+
+
+def _modes(now: str) -> str:
+    """What the address may do, as choices."""
+    return "".join(
+        f'<option value="{mode}"{" selected" if mode == now else ""}>{name}</option>' for mode, name in MODES.items()
     )
 
 
@@ -358,13 +438,16 @@ h1{{font-size:1.3rem}} h2{{font-size:1.05rem;margin:.2rem 0}} article,form{{back
 border-radius:.6rem;padding:.8rem 1rem;margin:0 0 .9rem}} article.out{{border-inline-start:4px solid #7a8797}}
 article.in{{border-inline-start:4px solid #0b6b57}} .who{{color:#54606f;font-size:.9rem;margin:.2rem 0}}
 pre{{white-space:pre-wrap;font:inherit;margin:.4rem 0}} label{{display:block;margin:.4rem 0}}
-input,textarea{{width:100%;box-sizing:border-box;font:inherit;padding:.4rem;
+input,textarea,select{{width:100%;box-sizing:border-box;font:inherit;padding:.4rem;
 border:1px solid #9aa5b3;border-radius:.4rem}}
 button{{font:inherit;padding:.4rem 1.4rem;border:0;border-radius:.4rem;background:#0b6b57;color:#fff}}
 .error{{background:#fde8e8;border:1px solid #c62f2f;border-radius:.4rem;padding:.5rem .8rem}}</style></head>
 <body><h1>صندوق نامهٔ ساختگی</h1>
 <form method="get" action="/mailbox"><label>نامه‌های این نشانی <input name="address" dir="ltr" value="{address}"></label>
-<button>نشان بده</button></form>{error}{form}<section aria-label="نامه‌ها">{rows}</section></body></html>"""
+<button>نشان بده</button></form>
+<form method="post" action="/mailbox/mode"><input type="hidden" name="address" value="{address}">
+<label>این نشانی <select name="mode">{modes}</select></label><button>بگذار</button></form>
+{error}{form}<section aria-label="نامه‌ها">{rows}</section></body></html>"""
 
 
 async def run(folder: Path, port: int, smtp: int, target: tuple[str, int] | None) -> None:

@@ -59,3 +59,22 @@ async def test_letters_go_out_by_json_and_are_there_after_kill_9(world, door):
         async with client.get(url, params={"address": CITIZEN}) as page:
             html = await page.text()
         assert 'dir="rtl"' in html and "&lt;b&gt;آب&lt;/b&gt;" in html and "<b>آب" not in html
+
+
+async def test_what_an_address_does_is_set_by_page_and_json_and_lasts(world):
+    process, url = await world()
+    async with aiohttp.ClientSession() as client:
+        async with client.post(f"{url}/mode.json", json={"address": CITIZEN, "mode": "holiday"}) as done:
+            assert (done.status, await done.json()) == (200, {CITIZEN: "holiday"})
+        for wrong in ({"address": CITIZEN, "mode": "asleep"}, {"address": "nobody", "mode": "hard"}, ["x"]):
+            async with client.post(f"{url}/mode.json", json=wrong) as refused:
+                assert refused.status == 422
+        async with client.post(f"{url}/mode", data={"address": CITIZEN, "mode": "full"}) as page:
+            assert '<option value="full" selected>' in await page.text()
+        process.kill()
+        await process.wait()
+        _, url = await world()
+        async with client.get(url, params={"address": CITIZEN.upper()}) as page:
+            assert '<option value="full" selected>' in await page.text()
+        async with client.post(f"{url}/mode", data={"address": CITIZEN, "mode": ""}) as page:
+            assert '<option value="" selected>' in await page.text()
