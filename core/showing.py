@@ -154,10 +154,12 @@ def _paged(ask: sa.Select[Any], view: View, after: str | None) -> sa.Select[Any]
 
 def _key(after: str) -> tuple[int, int]:
     try:
-        last, number = base64.urlsafe_b64decode(after.encode()).decode().split(":")
-        return int(last), int(number)
+        last, number = map(int, base64.urlsafe_b64decode(after.encode()).decode().split(":"))
     except (ValueError, binascii.Error):
         raise WrongInput("after", "unknown") from None
+    if not (0 <= last <= _LAST and 0 <= number <= _LAST):  # no store can be asked for it
+        raise WrongInput("after", "unknown")
+    return last, number
 
 
 def _after(row: RowMapping, view: View) -> str:

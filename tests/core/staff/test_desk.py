@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from core import approvals, desk, replies, schema
@@ -237,6 +239,9 @@ async def test_queues_are_paged_in_order_without_gaps(world: World):
         await desk.queue(world.store, boss, "nothing")
     with pytest.raises(WrongInput):
         await desk.queue(world.store, boss, "new", after="???")
+    for key in (f"{10**30}:1", f"1:{10**30}", "-1:1", f"{'9' * 5000}:1"):
+        with pytest.raises(WrongInput):
+            await desk.queue(world.store, boss, "new", after=base64.urlsafe_b64encode(key.encode()).decode())
 
 
 async def test_a_queue_is_searched_by_code_phone_and_subject(world: World):
