@@ -361,6 +361,14 @@ class Drawer(Protocol):
         """Boxes whose first slot was put before `before` (ms UTC)."""
         ...
 
+    async def lease(self, box: str, holder: str, seconds: float) -> bool:
+        """Take `box` for `holder`, or keep it on; False while another (process) has it. On disk when it returns."""
+        ...
+
+    async def release(self, box: str, holder: str) -> None:
+        """Let go of it, if it is `holder`'s."""
+        ...
+
     async def change(self, box: str, slots: Mapping[str, bytes | None]) -> None:
         """Put several slots at once, take out those that are None; on disk when it returns."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,12 +14,15 @@ from core.schema import drawer
 from core.store import Store
 from core.text import clean
 
+ASKED, HOLDER, UNTIL = "asked", "holder", "until"  #: slots of a lease
+
 
 class StoredDrawer:
     """The drawer in the store (`core.channels.Drawer`)."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._holders: set[str] = set()  # of this process
 
     async def put(self, box: str, slot: str, data: bytes) -> Mapping[str, bytes]:
         """Keep `data`; all slots of the box, once it is on disk; {} while the box is shut."""
@@ -36,6 +39,16 @@ class StoredDrawer:
     async def boxes(self, before: int) -> Sequence[str]:
         """Open boxes whose first slot was put before `before` (ms UTC), the oldest first."""
         return await self._store.read(_old, before)
+
+    async def lease(self, box: str, holder: str, seconds: float) -> bool:
+        """Take `box` for `holder`, or keep it on; False while another has it. On disk when it returns."""
+        self._holders.add(holder)
+        alone = self._holders if self._store.dialect == "sqlite" else None
+        return await self._store.write(_lease, clean(box), holder, round(seconds * 1000), alone)
+
+    async def release(self, box: str, holder: str) -> None:
+        """Let go of it, if it is `holder`'s."""
+        await self._store.write(_release, clean(box), holder)
 
     async def change(self, box: str, slots: Mapping[str, bytes | None]) -> None:
         """Put several slots at once, take out those that are None; on disk when it returns."""
@@ -54,6 +67,24 @@ def _put(s: Connection, box: str, slot: str, data: bytes) -> Mapping[str, bytes]
     kept = insert(drawer).values(box=box, slot=slot, at=now, bytes=data)
     s.execute(kept.on_conflict_do_update(index_elements=["box", "slot"], set_={"bytes": data}))
     return _slots(s, box)
+
+
+def _lease(s: Connection, box: str, holder: str, span: int, alone: Collection[str] | None) -> bool:
+    """The box's row is held till commit, so of two who ask at once the second sees the first. `alone`: the only ones
+    there can be, where one process has the store; what another one held is nobody's."""
+    now = s.info["clock"].now()
+    held = _put(s, box, ASKED, b"")
+    other = held.get(HOLDER, holder.encode()).decode()
+    if other != holder and (alone is None or other in alone) and int(held.get(UNTIL, b"0")) > now:
+        return False
+    _put(s, box, HOLDER, holder.encode())
+    _put(s, box, UNTIL, str(now + span).encode())
+    return True
+
+
+def _release(s: Connection, box: str, holder: str) -> None:
+    if _put(s, box, ASKED, b"").get(HOLDER) == holder.encode():
+        s.execute(sa.delete(drawer).where(drawer.c.box == box))
 
 
 def _change(s: Connection, box: str, slots: Mapping[str, bytes | None]) -> None:

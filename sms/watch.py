@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -21,6 +23,7 @@ AGAIN = 48 * 3_600_000  # ms; what was handed out in that time is fetched again:
 LOOKS = (600_000, 3_600_000, 21_600_000, 86_400_000, 169_200_000)  # ms after acceptance: 10 min, 1, 6, 24, 47 h
 EXPIRED = 172_800_000  # ms; no report by then is never
 MARKS = 3 * 86_400_000  # ms marks of tries and of parts are kept
+SPARE = 30.0  # seconds a poller may be late, beyond two polls, before another one takes its line
 CREDIT = 300.0  # seconds between looks at the account
 STATES = "sms:looks"  #: box: when each provider was asked for states last
 
@@ -44,13 +47,18 @@ class Watch:
         self._lines, self._providers, self._ways, self._clock = lines, providers, ways, clock
         self._get, self._tell = get, tell
         self._tasks: list[asyncio.Task[None]] = []
+        self._polled: list[tuple[str, Provider]] = []
+        self._door: Door | None = None
+        self._me = secrets.token_hex(8)  #: among all processes that may poll
         self.credit: dict[str, Credit] = {}
 
     def start(self, door: Door) -> None:
+        self._door = door
         for name, line in self._lines.items():
             for each in line.providers:
                 if line.poll_s and self._providers[each].caps.inbound:
-                    self._tasks.append(asyncio.create_task(self._poll(name, line, self._providers[each])))
+                    self._polled.append((name, self._providers[each]))
+                    self._tasks.append(asyncio.create_task(self._poll(door, name, line, self._providers[each])))
         jobs: tuple[tuple[float, Job], ...] = (
             (MINUTE, self.look_at_states), (CREDIT, self.look_at_credit),
             (HOUR, self.look_at_blocked), (HOUR, self.tidy),
@@ -62,6 +70,10 @@ class Watch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for name, provider in self._polled:
+            assert self._door is not None
+            with contextlib.suppress(Busy):  # then it runs out by itself
+                await self._door.drawer.release(_box(name, provider), self._me)
 
     async def _every(self, seconds: float, job: Job, door: Door) -> None:
         while True:
@@ -75,12 +87,20 @@ class Watch:
 
     # ---- texts in
 
-    async def _poll(self, name: str, line: LineSettings, provider: Provider) -> None:
+    async def _mine(self, door: Door, name: str, line: LineSettings, provider: Provider) -> bool:
+        """One poller a line, of however many processes: reading marks as read, and who reads must be who stores."""
+        return await door.drawer.lease(_box(name, provider), self._me, 2 * line.poll_s + SPARE)
+
+    async def _poll(self, door: Door, name: str, line: LineSettings, provider: Provider) -> None:
         """At start, after a failure and hourly what was handed out in the last 48 h as well."""
         again_at = self._clock.monotonic()
         while True:
             again = self._clock.monotonic() >= again_at
             try:
+                if not await self._mine(door, name, line, provider):
+                    again_at = self._clock.monotonic()  # whoever had it may be gone, with texts it had read
+                    await asyncio.sleep(line.poll_s)
+                    continue
                 await self.fetch(name, line, provider, self._clock.now() - AGAIN if again else None)
                 again_at = self._clock.monotonic() + HOUR if again else again_at
             except (base.ProviderError, Busy) as error:
@@ -187,3 +207,7 @@ class Watch:
         for box in await door.drawer.boxes(self._clock.now() - MARKS):
             if box.startswith(("sms:try:", "sms:of:", "sms:states:")):
                 await door.drawer.close(box)
+
+
+def _box(line: str, provider: Provider) -> str:
+    return f"sms:poll:{line}:{provider.name}"

@@ -265,6 +265,8 @@ class Smpp(Plain):
     def ended(self, link: Link, why: str, told: int) -> None:
         for place in [place for place in self._given_up if place[0] is link]:
             del self._given_up[place]
+        if self._stopping:
+            return  # our own goodbye is no news
         paused = told and status.kind(told, self._kinds) is Kind.PAUSE
         self._state(LineState.PAUSED if paused else LineState.DOWN, why)
 

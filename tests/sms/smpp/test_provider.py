@@ -272,6 +272,14 @@ async def test_a_stop_leaves_what_was_queued_unsent_and_waits_for_the_window(hou
     assert len(here.got()) == 2
 
 
+async def test_a_clean_stop_is_no_news_of_a_line_that_is_down(house: Build):
+    here = await house()
+    provider = await here.provider()
+    await provider.stop(3)
+    await until(lambda: not here.centre._clients)
+    assert [state for state, _ in here.desk.states] == [LineState.UP]
+
+
 async def test_notices_leave_half_of_the_window_to_answers(house: Build):
     here = await house()
     provider = await here.provider(window=4)
