@@ -95,16 +95,12 @@ class Sqlite:
         return set()
 
     async def intake(self, deed: Callable[..., T], *args: Any) -> T:
-        return await self._on_writer(self._transact, deed, *args)
+        return await self._with_others(deed, args)
 
     async def write(self, deed: Callable[..., T], *args: Any) -> T:
         if len(self._deeds) >= WAITING:
             raise Busy(1)
-        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._deeds.append((lambda s: deed(s, *args), told))
-        if self._grouping is None or self._grouping.done():
-            self._grouping = asyncio.create_task(self._write_groups(), name="deeds")
-        return await told
+        return await self._with_others(deed, args)
 
     async def read(self, query: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._query, query, *args)
@@ -138,6 +134,13 @@ class Sqlite:
         return Fault.NONE
 
     # ------------------------------------------------------------ group commit of deeds
+
+    async def _with_others(self, deed: Callable[..., T], args: Sequence[Any]) -> T:
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._deeds.append((lambda s: deed(s, *args), told))
+        if self._grouping is None or self._grouping.done():
+            self._grouping = asyncio.create_task(self._write_groups(), name="deeds")
+        return await told
 
     async def _write_groups(self) -> None:
         while self._deeds:
@@ -205,7 +208,8 @@ class Sqlite:
         if version is not None and version != head:
             self._copy(version)
         with self._writer.begin():
-            migrations.upgrade(self._writer)
+            if version != head:
+                migrations.upgrade(self._writer)
             self._pos = self._writer.execute(sa.select(sa.func.coalesce(sa.func.max(event.c.pos), 0))).scalar_one()
 
     def _copy(self, version: str) -> None:

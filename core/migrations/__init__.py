@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -19,14 +20,20 @@ def _config(s: Connection | None = None) -> Config:
     return config
 
 
+@cache
+def _scripts() -> ScriptDirectory:
+    """All versions; reading them takes as long as the rest of opening a store."""
+    return ScriptDirectory.from_config(_config())
+
+
 def head() -> str:
     """The version this code is written for."""
-    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+    return _scripts().get_current_head() or ""
 
 
 def known(version: str) -> bool:
     """Is `version` one of ours? A newer program's is not."""
-    return any(script.revision == version for script in ScriptDirectory.from_config(_config()).walk_revisions())
+    return any(script.revision == version for script in _scripts().walk_revisions())
 
 
 def current(s: Connection) -> str | None:

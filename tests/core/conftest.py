@@ -18,6 +18,7 @@ from core.files import Files
 from core.intake import Desk
 from core.store import Store
 from core.throttle import Throttle
+from tests.blank import blank_file
 from tests.postgres import blank_database, drop_database
 
 KEY = b"k" * 32
@@ -50,7 +51,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def place(url: str, tmp_path: Path) -> AsyncIterator[str]:
     """URL of an empty place with the newest schema."""
     if not url.startswith("postgresql"):
-        yield url
+        yield blank_file(tmp_path / "pasokh.db")
         return
     made = await blank_database(url, tmp_path)
     yield made

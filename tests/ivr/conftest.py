@@ -11,6 +11,7 @@ from core.clock import SystemClock
 from core.files import Files
 from core.intake import Desk
 from core.throttle import Throttle
+from tests.blank import blank_file
 
 KEY = b"k" * 32
 
@@ -19,7 +20,7 @@ KEY = b"k" * 32
 async def opened(tmp_path):
     """A store on SQLite with the sample agency, and its files."""
     ring, clock = Keyring({1: KEY}), SystemClock()
-    made = await store.open(f"sqlite:///{tmp_path / 'pasokh.db'}", clock, tmp_path, ring.key("chain"))
+    made = await store.open(blank_file(tmp_path / "pasokh.db"), clock, tmp_path, ring.key("chain"))
     site = configuration.read()
     throttle = Throttle(site.settings.limits, clock)
     office.bind(made, office.Office(site, ring, clock, throttle))

@@ -26,6 +26,7 @@ from core.intake import Desk
 from core.seed import seed
 from core.store import Store
 from core.throttle import Throttle
+from tests.blank import blank_file
 from web import app as web_app
 from web.ports import Parts
 
@@ -124,7 +125,7 @@ def settings() -> Config:
 @pytest_asyncio.fixture
 async def site(settings: Config, tmp_path: Path) -> AsyncIterator[Site]:
     clock, ring = HandClock(NOON), Keyring({1: b"k" * 32})
-    opened = await store.open(f"sqlite:///{tmp_path / 'pasokh.db'}", clock, tmp_path)
+    opened = await store.open(blank_file(tmp_path / "pasokh.db"), clock, tmp_path)
     throttle = Throttle(settings.settings.limits, clock)
     office.bind(opened, office.Office(settings, ring, clock, throttle))
     await seed(opened, settings)

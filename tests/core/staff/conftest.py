@@ -22,6 +22,7 @@ from core.outbox import put
 from core.states import CLOCK
 from core.throttle import Throttle
 from core.views import Actor
+from tests.blank import blank_file
 from tests.postgres import blank_database, drop_database
 
 SATURDAY = 1_764_388_800_000  # 2025-11-29 07:30 in Tehran, a working day
@@ -151,7 +152,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """A fresh store with the sample agency in it, seen by a clock set by hand."""
     kind, clock = request.param, HandClock(SATURDAY)
     server = request.getfixturevalue("postgres") if kind == "postgresql" else None
-    url = await blank_database(server, tmp_path) if server else None
+    url = await blank_database(server, tmp_path) if server else blank_file(tmp_path / "pasokh.db")
     opened: list[store.Store] = []
 
     async def again() -> store.Store:

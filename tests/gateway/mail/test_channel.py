@@ -16,6 +16,7 @@ from core.clock import HandClock
 from core.drawer import StoredDrawer
 from core.errors import Busy
 from gateway.mail import address
+from tests.blank import blank_file
 from tests.gateway.mail.door import CODE
 
 CITIZEN = "sara@mailbox.example"
@@ -301,7 +302,7 @@ async def test_clear_bytes_behind_starttls_close_the_connection(open_channel, do
 
 async def test_notes_of_sent_letters_go_after_seven_days_and_no_others(open_channel, door, tmp_path):
     clock = HandClock(1_723_620_600_000)
-    opened = await store.open(f"sqlite:///{tmp_path / 'pasokh.db'}", clock, tmp_path)
+    opened = await store.open(blank_file(tmp_path / "pasokh.db"), clock, tmp_path)
     door.drawer = StoredDrawer(opened)
     try:
         channel = await open_channel(clock=clock)
