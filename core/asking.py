@@ -21,6 +21,7 @@ from core.store import Store
 from core.text import clean, digits
 
 BESIDE, OTHER, SPLIT = "beside", "other_number", "split"  #: marks of messages the ticket's citizen is not shown
+HIDDEN = frozenset((BESIDE, OTHER, SPLIT))
 OBJECT_DAYS, TOP = 30, 2
 DAY = 86_400_000  # ms
 NEWEST = 10  # tickets told to whoever asks for their own
@@ -139,7 +140,7 @@ def _case(s: Connection, code: str) -> _Case | None:
 def _answer(office: Office, case: _Case, proven: bool) -> Answer:
     row, state = case.row, State(case.row["state"])
     names = row["names"] or {}
-    words = [_words(case, one) for one in case.messages if not {BESIDE, OTHER, SPLIT} & set(one["marks"])]
+    words = [_words(case, one) for one in case.messages if not HIDDEN & set(one["marks"])]
     return Answer(
         ticket=row["id"], code=row["code"], state=state, kind=Kind(row["kind"]), unit=row["unit"],
         unit_name=names.get(row["lang"]) or next(iter(names.values()), row["unit"]), at=row["at"],

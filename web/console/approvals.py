@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from core import desk, drafts
+from core import asking, desk, drafts
 from core.model import Way
 from core.views import MessageView, TicketView
 from web.visit import Visit
@@ -35,5 +35,5 @@ def _draft(ticket: TicketView) -> Draft | None:
     """None when it was decided meanwhile."""
     newest = list(reversed(ticket.messages))
     draft = next((one for one in newest if drafts.WAITS in one.marks), None)
-    heard = next((one for one in newest if one.way == Way.IN), None)
+    heard = next((one for one in newest if one.way == Way.IN and not asking.HIDDEN & set(one.marks)), None)
     return Draft(ticket, draft, heard) if draft is not None and "approve" in ticket.events_allowed else None

@@ -134,7 +134,7 @@ async def test_machines_letters_and_orphans_are_listed_and_one_press_makes_a_tic
 async def test_a_receipt_that_was_held_back_is_sent_with_one_press(system, box):
     for n in range(2):  # the second comes within a minute: no person is so fast
         assert (await deliver(system.mail, plain(f"{NEW} {n}"), (INFO,)))[0] == 250
-    await system.arrived("maryam@mailbox.example", 1)
+        await system.arrived("maryam@mailbox.example", 1)
     async with system.browser("director") as browser:
         page = await browser.get("/console/letters?view=no_receipt")
         held = (await system.rows(message.c.id, message.c.marks))[-1]
