@@ -269,16 +269,22 @@ def figures(size: Size) -> list[Figure]:
 
 
 class Flood(Counting):
-    """A centre that delivers texts to who binds, each from another telephone, as fast as they are taken."""
+    """A centre that, when told to, delivers texts to who is bound, each from another telephone, as fast as they are
+    taken. It hears of no bind before."""
 
     def __init__(self, texts: int) -> None:
         super().__init__()
         self._numbers, self._left = iter(range(texts)), texts
+        self._client: smsc.Client | None = None
         self.done = asyncio.Event()
 
     def bound(self, client: smsc.Client) -> None:
+        self._client = client
+
+    def begin(self) -> None:
+        assert self._client is not None, "nobody is bound"
         self.first = time.monotonic()
-        self._fill(client)
+        self._fill(self._client)
 
     def _fill(self, client: smsc.Client) -> None:
         while client.session.room > 0 and (n := next(self._numbers, None)) is not None:
@@ -297,24 +303,45 @@ class Flood(Counting):
             self.done.set()
 
 
-async def inbound(folder: Path, count: int) -> float:
-    """Prints rows committed bare, then texts taken by deliver_sm, a second: the same tickets, one after the other."""
+async def delivering(count: int) -> int:
+    """A process: prints its port, begins with the first line on its input, prints how many a second were taken."""
+    flood, reactor = Flood(count), loop.guest(asyncio.get_running_loop())
+    port = reactor.listenTCP(0, smsc.factory(flood, window=WINDOW), interface="127.0.0.1")
+    print(port.getHost().port, flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    flood.begin()
+    await flood.done.wait()
+    print(count / (flood.last - flood.first), flush=True)
+    return 0
+
+
+async def taking(port: int, folder: Path, count: int) -> int:
+    """A process: binds to the centre, prints bare rows committed a second, then takes what is delivered."""
     from tests.bench import sms as bench
 
-    reactor = loop.guest(asyncio.get_running_loop())
     (folder / "password").write_text("secret")
-    flood = Flood(count)
-    port = reactor.listenTCP(0, smsc.factory(flood, window=WINDOW), interface="127.0.0.1")
     provider = {
-        "kind": "smpp", "host": "127.0.0.1", "port": port.getHost().port, "system_id": "pasokh",
+        "kind": "smpp", "host": "127.0.0.1", "port": port, "system_id": "pasokh",
         "password_file": str(folder / "password"),
     }  # fmt: skip
-    async with bench.opened(folder, {"op": provider}, reactor) as home:
-        await flood.done.wait()
-        through = count / (flood.last - flood.first)
-        print(await bench.crowd(count, lambda k: bench.take(home, k, "bare")), end=" ", flush=True)
-    port.stopListening()
-    return through
+    async with bench.opened(folder, {"op": provider}, loop.guest(asyncio.get_running_loop())) as home:
+        await bench.crowd(TINY, lambda k: bench.take(home, k, "warm"))
+        print(await bench.crowd(count, lambda k: bench.take(home, TINY + k, "bare")), flush=True)
+        await asyncio.Event().wait()
+    return 0
+
+
+def _came(folder: str, count: int) -> tuple[float, float]:
+    """Bare rows and delivered texts a second, one after the other in the same store."""
+    words = [sys.executable, "-m", "tests.bench.smpp"]
+    with started([*words, "deliver", "--count", str(count)], stdin=subprocess.PIPE) as centre:
+        port = line(centre.stdout).strip()
+        with started([*words, "in", port, folder, "--count", str(count)]) as taker:
+            bare = float(line(taker.stdout))
+            assert centre.stdin is not None
+            centre.stdin.write("begin\n")
+            centre.stdin.flush()
+            return bare, float(line(centre.stdout))
 
 
 def come(size: Size) -> list[Figure]:
@@ -322,7 +349,7 @@ def come(size: Size) -> list[Figure]:
     found = []
     for n in range(rounds := size.rounds(ROUNDS)):
         with tempfile.TemporaryDirectory() as name:
-            found.append(_told("in", "0", name, count=size.of(COUNT_IN, TINY)))
+            found.append(_came(name, size.of(COUNT_IN, TINY)))
         say(f"smpp: texts in, round {n + 1} of {rounds}")
     ratio = statistics.median(through / bare for bare, through in found)
     bare, through = (statistics.median(each) for each in zip(*found, strict=True))
@@ -337,7 +364,7 @@ async def _print(work: Awaitable[float]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["centre", "ours", "durable", "in"])
+    parser.add_argument("what", choices=["centre", "ours", "durable", "deliver", "in"])
     parser.add_argument("port", type=int, nargs="?", default=0)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--count", type=int, default=TINY, help="texts")
@@ -347,7 +374,9 @@ def main() -> None:
     elif options.what == "ours":
         _under_loop(_print(ours(options.port, options.count)))
     elif options.what == "in":
-        _under_loop(_print(inbound(options.folder, options.count)))
+        _under_loop(taking(options.port, options.folder, options.count))
+    elif options.what == "deliver":
+        _under_loop(delivering(options.count))
     else:
         _under_loop(_print(durable(options.port, options.folder, options.count)))
 

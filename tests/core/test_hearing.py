@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -46,6 +47,13 @@ async def test_the_same_words_without_an_id_are_one_text_for_ten_minutes(desk: D
     assert await desk.judge(heard("")) == replace(first, first=False)
     clock.advance(20)
     assert (await desk.judge(heard(""))).first
+
+
+async def test_the_same_words_without_an_id_in_one_batch_are_one_text(desk: Desk):
+    first, *twins = await asyncio.gather(*(desk.judge(heard("")) for _ in range(5)), desk.judge(heard("", "0912 دیگر")))
+    other = twins.pop()
+    assert first.first and [twin.first for twin in twins] == [False] * 4
+    assert {twin.ref for twin in twins} == {first.ref} and other.first and other.ref != first.ref
 
 
 async def test_a_poll_brings_with_an_id_what_a_push_brought_without_once(desk: Desk, clock):
