@@ -1,13 +1,13 @@
 """Operators and those who wait for them: the queue machine with real calls around it.
 
-An operator is rung at an extension, hears who waits, and presses 1; then the two are bridged. Presence lives in memory;
-a promised call-back is on disk before the caller hears of it.
+An operator is rung at an extension, hears who waits, and presses 1; then the two are bridged. What must
+outlive the program is in `ivr.places`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -23,6 +23,7 @@ from ivr.counter import House
 from ivr.guest import Guest, Other
 from ivr.leg import Leg
 from ivr.media.music import music
+from ivr.places import Places
 from ivr.queue import Hall, Operator, Ring
 from ivr.roster import Roster
 from ivr.spool import Note
@@ -32,7 +33,6 @@ from ivr.talk import Talk
 
 log = logging.getLogger(__name__)
 EACH = 1.0  # seconds between ticks of the queue
-BOX = "call_back:"  # drawer boxes of promised call-backs
 TALK_STEP = 900  # step of a talk in its call, apart from those of messages
 RING = 25.0  # seconds a unit's telephone, a lead's or a called-back caller's rings
 BUSY = (486, 600)
@@ -97,13 +97,16 @@ class Operators:
         self._running: dict[str, Talk] = {}  # by operator
         self._talks: dict[str, str] = {}  # operator → call, as the machine joined them
         self._tasks: set[asyncio.Task[None]] = set()
+        self.disk = Places(roster, house)
+        self._writing: asyncio.Task[None] | None = None
         self.talking: set[str] = set()  #: calls whose talk goes on, or is being kept
         self.told: dict[str, dict[str, Any]] = {}  #: for the record of each call: queue, waited, operator, talked
 
     # ---------------------------------------------------------------- for the channel
 
     async def run(self) -> None:
-        """Take up what was promised before a restart, then let time pass."""
+        """Take up what was so before a restart, then let time pass."""
+        self._writing = asyncio.get_running_loop().create_task(self.disk.write())
         remembered = False
         while True:
             if not remembered:
@@ -121,6 +124,11 @@ class Operators:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        if self._writing is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.disk.settled(), WIND_UP)
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
 
     # ---------------------------------------------------------------- for a call
 
@@ -189,9 +197,9 @@ class Operators:
             return False
         house = self._house()
         joined = house.clock.now() - round(1000 * (time.monotonic() - waiting.joined))
-        known = {"queue": deed.name, "number": waiting.number, "joined": joined, "lang": walk.lang, "line": leg.line}
+        more = {"lang": walk.lang, "line": leg.line}
         try:
-            await house.door.drawer.put(BOX + leg.id, "place", json.dumps(known).encode())
+            await self.disk.promise(leg.id, deed.name, waiting.number, joined, more)
         except PasokhError:
             log.warning("call-back not promised: busy", extra={"call": leg.id})
             return False
@@ -268,7 +276,9 @@ class Operators:
     # ---------------------------------------------------------------- the machine and its deeds
 
     def _feed(self, event: hall.Event) -> None:
-        self.hall, deeds = hall.step(self.hall, event, time.monotonic())
+        now = time.monotonic()
+        self.hall, deeds = hall.step(self.hall, event, now)
+        self.disk.follow(self.hall, now)
         for deed in deeds:
             self._do(deed)
 
@@ -286,7 +296,7 @@ class Operators:
                 self._tell(call, steps.Parted(way))
             case hall.Forget(call, reached):
                 log.info("call-back over", extra={"call": call, "reached": reached})
-                self._task(self._house().door.drawer.close(BOX + call))
+                self.disk.forget(call)
 
     def _tell(self, call: str, event: steps.Event) -> None:
         visit = self._visits.get(call)
@@ -358,6 +368,7 @@ class Operators:
             await guest.hears(self._house().sounds, Item("ivr.operator.not_there"), self._house().lang)
             self._feed(hall.NotThere(ring.login))
             return
+        self.disk.reached(ring.call)
         note = self._note(ring, caller.leg.id, caller.leg.line, ring.number, (), "")
         try:
             talked = await self._talk(ring, caller.leg, guest, note, [caller.gone])
@@ -457,6 +468,7 @@ class Operators:
     async def _called_back(self, ring: Ring) -> Guest | None:
         """The caller of a call-back, once they have pressed 1."""
         house = self._house()
+        await self.disk.tries(ring.call)
         answer = await self._dial(ring.number or "", RING, None, "")
         if not isinstance(answer, Guest):
             return None
@@ -517,27 +529,13 @@ class Operators:
     async def _remembers(self) -> bool:
         """False while the store is too busy to tell."""
         try:
-            promised = await self._promised()
+            events = await self.disk.remembered()
         except PasokhError:
             log.warning("the store was too busy for promised call-backs")
             return False
-        for one in promised:
+        for one in events:
             self._feed(one)
         return True
-
-    async def _promised(self) -> list[hall.Promised]:
-        """Call-backs promised before a restart, for their places."""
-        house = self._house()
-        now, found = house.clock.now(), []
-        for box in await house.door.drawer.boxes(now + 1):
-            if not box.startswith(BOX):
-                continue
-            slots = await house.door.drawer.get(box)
-            known = json.loads(slots["place"]) if "place" in slots else {}
-            if known.get("queue") in self.roster.queues:
-                waited = (now - int(known["joined"])) / 1000
-                found.append(hall.Promised(box.removeprefix(BOX), known["queue"], known["number"], waited))
-        return found
 
     def _task(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

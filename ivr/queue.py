@@ -109,7 +109,19 @@ class CallMe:
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """A call-back of before a restart."""
+    """A call-back of before a restart. `rest`: seconds till it may be tried again."""
+
+    call: str
+    queue: str
+    number: str
+    waited: float
+    tries: int = 0
+    rest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The place of a proven caller whom a restart cut off."""
 
     call: str
     queue: str
@@ -167,7 +179,7 @@ class Tick:
     pass
 
 
-Event = Joined | Left | CallMe | Promised | On | Pause | Off | Missed | Accepted | NotThere | Over | Tick
+Event = Joined | Left | CallMe | Promised | Kept | On | Pause | Off | Missed | Accepted | NotThere | Over | Tick
 
 # ---------------------------------------------------------------- deeds
 
@@ -290,7 +302,16 @@ def _(event: CallMe, hall: Hall, now: float) -> Moved:
 
 @_on.register
 def _(event: Promised, hall: Hall, now: float) -> Moved:
-    one = Waiting(event.call, event.queue, now - event.waited, event.number, here=False, promised=True, left=now)
+    one = Waiting(
+        event.call, event.queue, now - event.waited, event.number, here=False, promised=True, left=now,
+        tries=event.tries, not_before=now + event.rest,
+    )  # fmt: skip
+    return _lined_up(hall, (*hall.waiting, one)), []
+
+
+@_on.register
+def _(event: Kept, hall: Hall, now: float) -> Moved:
+    one = Waiting(event.call, event.queue, now - event.waited, event.number, here=False, left=now)
     return _lined_up(hall, (*hall.waiting, one)), []
 
 

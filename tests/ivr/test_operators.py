@@ -16,10 +16,12 @@ import sqlalchemy as sa
 
 from core.schema import call as calls
 from core.schema import file, message, ticket
+from ivr import queue
 from ivr.channel import Phone
 from ivr.leg import HungUp, LegEvent, PlayedOut, Pressed, Run
 from ivr.media import g711
 from ivr.media.plane import Plane
+from ivr.operators import Operators
 from ivr.queue import Duty
 from ivr.roster import Member, Queue, Roster
 from ivr.settings import Line, Peer
@@ -355,6 +357,31 @@ async def test_a_call_back_is_promised_on_disk_and_kept_after_a_restart(world):
     await out.sets[NUMBER].hang_up()
     await until(lambda: made.read(rows, ticket))
     assert box not in await door.drawer.boxes(ours.house.clock.now() + 1)
+
+
+@pytest.mark.slow
+async def test_a_caller_whom_a_restart_cut_off_has_their_place_when_they_ring_again_and_sara_is_on_duty(world):
+    ours, out, _, _ = world
+    door, now = ours.house.door, ours.house.clock.now() + 1
+    ours.operators.come("sara")
+    ours.operators.pause("sara", "prayer")
+    await out.call(ours)
+    await until(lambda: ours.operators.waiting() == {"main": 1})
+    await ours.operators.disk.settled()
+    fresh = Operators(ours.site.roster, list, lambda: ours.house)  # as after kill -9
+    assert await fresh._remembers()
+    [kept] = fresh.hall.waiting
+    assert (kept.number, kept.here, kept.promised) == (NUMBER, False, False)
+    duties = {one.login: (one.duty, one.reason) for one in fresh.duties()}
+    assert duties == {"ali": (Duty.OFF, ""), "sara": (Duty.PAUSED, "prayer")}
+    joined = kept.joined
+    fresh._feed(queue.Joined("again", "main", NUMBER))
+    [waits] = fresh.hall.waiting
+    assert (waits.call, waits.here, waits.joined) == ("again", True, joined)
+    ours.operators.go("sara")  # nobody on duty: whoever waits is sent on
+    await until(lambda: ours.operators.waiting() == {"main": 0})
+    await ours.operators.disk.settled()
+    assert [box for box in await door.drawer.boxes(now + 60_000) if box.startswith("queue_place:")] == []
 
 
 @pytest.mark.slow
