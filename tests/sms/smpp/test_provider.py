@@ -234,10 +234,11 @@ async def test_the_second_part_refused_refuses_the_text(house: Build):
     assert len(here.centre.parts.rows) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["drop", "unbind", "megabyte"])
 async def test_a_connection_that_ends_in_mid_window_leaves_what_is_in_it_in_doubt(house: Build, soon, fault):
     here = await house()
-    provider = await here.provider(window=4)
+    provider = await here.provider(window=4, answer_s=1)
     here.fault("submit_sm", "lost", "lost", fault if fault != "megabyte" else "lost", fault)
     outcomes = await provider.send([text(f"پیام {n}", key=n) for n in range(8)])
     doubts = [n for n, each in enumerate(outcomes) if isinstance(each, Doubt)]
