@@ -29,7 +29,7 @@ from core.channels import (
 )
 from core.clock import SystemClock
 from core.errors import Busy, NotFound
-from sms import assembly, parts, reports, tables, view
+from sms import assembly, links, parts, reports, tables, view
 from sms.incoming import Incoming
 from sms.joining import Joining, Whole
 from sms.outgoing import KEY_BITS, Held, Outgoing
@@ -60,7 +60,8 @@ class Sms:
         self.folder = gear.folder
         self._ways = Ways(lines, made)
         self._spending, self._held, self._held_at = Spending(self.clock), Held({}), 0.0
-        self._outgoing = Outgoing(lines, self._ways, gear.say, self.clock, self._spending, self._held)
+        hosts = links.hosts(str(gear.agency[key]) for key in ("url", "domain") if gear.agency.get(key))
+        self._outgoing = Outgoing(lines, self._ways, gear.say, self.clock, self._spending, self._held, hosts)
         words = {name: tables.vocabulary(gear.say, line.words) for name, line in lines.items()}
         exempt = bool(gear.extra.get("loopback_exempt"))
         self._incoming = Incoming(lines, gear.say, words, self.clock, exempt, str(gear.agency.get("url", "")))

@@ -26,7 +26,7 @@ from core.channels import (
     TryLater,
     Unknown,
 )
-from sms import hours, parts, wording
+from sms import hours, links, parts, wording
 from sms.providers import base
 from sms.providers.base import Accepted, Doubt, Rejected, Text
 from sms.settings import LineSettings
@@ -55,10 +55,18 @@ class Outgoing:
     """`send` is the channel's."""
 
     def __init__(
-        self, lines: Mapping[str, LineSettings], ways: Ways, say: Say, clock: Clock, spending: Spending, held: Held
+        self,
+        lines: Mapping[str, LineSettings],
+        ways: Ways,
+        say: Say,
+        clock: Clock,
+        spending: Spending,
+        held: Held,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._lines, self._ways, self._say, self._clock = lines, ways, say, clock
         self._spending, self._held = spending, held
+        self._hosts = {name: hosts | links.hosts(line.link_hosts) for name, line in lines.items()}
 
     async def send(self, door: Door, message: Outbound) -> Outcome:
         """Try once. The look-up goes first of all, whatever holds a new try back."""
@@ -66,7 +74,7 @@ class Outgoing:
             return Refused("not a mobile number")
         name = self.line_of(message.line)
         line = self._lines[name]
-        text = self._text(message, line)
+        text = self._text(message, name, line)
         ways = self._ways.of(name, message.purpose)
         if message.in_doubt:
             known = await self._look_up(door, text, ways, line, message)
@@ -79,18 +87,24 @@ class Outgoing:
         """The line by name, the first for none."""
         return name if name in self._lines and name is not None else next(iter(self._lines))
 
-    def _text(self, message: Outbound, line: LineSettings) -> Text:
-        words = wording.fit(wording.words(message, self._say), line, self._say, message.lang)
+    def _text(self, message: Outbound, name: str, line: LineSettings) -> Text:
+        whole = self._safe(wording.words(message, self._say), name, message.lang)
+        words = wording.fit(whole, line, self._say, message.lang)
         key = message.epoch << KEY_BITS | message.id
         return Text(key, message.to, line.number, words, message.purpose, message.not_after)
 
+    def _safe(self, text: str, name: str, lang: str) -> str:
+        """Without links that lead to strangers."""
+        return links.kept(text, self._hosts[name], self._say("sms.link", lang))
+
     def measure(self, text: str, facts: Mapping[str, Any], lang: str) -> Measure:
-        """What an answer by the first line would take."""
-        line = next(iter(self._lines.values()))
-        framed = wording.answer(text, facts, self._say, lang)
+        """What an answer by the first line would take; `cut` also where a link is left to the portal."""
+        name, line = next(iter(self._lines.items()))
+        whole = wording.answer(text, facts, self._say, lang)
+        framed = self._safe(whole, name, lang)
         shown = wording.fit(framed, line, self._say, lang)
         taken = parts.measure(shown)
-        return replace(taken, cost=taken.parts * line.price, cut=wording.is_cut(framed, line))
+        return replace(taken, cost=taken.parts * line.price, cut=framed != whole or wording.is_cut(framed, line))
 
     def _told(self, outcome: Outcome, name: str, message: Outbound) -> Outcome:
         """A send that counts in the line's spending."""

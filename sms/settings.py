@@ -47,6 +47,7 @@ class LineSettings:
     template: str = ""  #: the provider's template for one-time codes; empty = an ordinary text
     on_unknown: Literal["park", "resend_once"] = "park"  #: where a provider cannot be asked what it did
     poll_s: Annotated[float, Range(0, 3600)] = 60.0  #: seconds between polls; 0 = call-backs only
+    link_hosts: tuple[str, ...] = ()  #: where links in texts may lead, beside the body's own hosts
     peer_allow: tuple[Annotated[str, _network], ...] | None = None  #: where call-backs come from; None = anywhere
 
 
