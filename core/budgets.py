@@ -22,7 +22,8 @@ class Purse:
 
     def __init__(self, s: Connection, rules: Mapping[str, Rule], wanted: Iterable[Wanted], now: int) -> None:
         self._rules, self._now = rules, now
-        keys = sorted({_key(*each) for each in wanted})
+        self._keys = {each: _key(*each) for each in wanted}
+        keys = sorted(set(self._keys.values()))
         found = s.execute(sa.select(budget).where(budget.c.key.in_(keys))) if keys else ()
         self._full: dict[bytes, int] = {row.key: row.full_at for row in found}  #: when all would have come back
         self._spent: set[bytes] = set()
@@ -37,15 +38,18 @@ class Purse:
 
     def has(self, wanted: Wanted) -> bool:
         """Is there one left?"""
-        rule, full_at = self._rules[wanted[0]], self._full.get(_key(*wanted), self._now)
+        rule, full_at = self._rules[wanted[0]], self._full.get(self._key(wanted), self._now)
         return not _over(rule, full_at, self._now)
 
     def spend(self, wanted: Iterable[Wanted]) -> None:
         """Take one of each, whether there is one or not."""
-        for name, key in wanted:
-            made = _key(name, key)
-            self._full[made] = max(self._full.get(made, self._now), self._now) + _step(self._rules[name])
+        for each in wanted:
+            made = self._key(each)
+            self._full[made] = max(self._full.get(made, self._now), self._now) + _step(self._rules[each[0]])
             self._spent.add(made)
+
+    def _key(self, wanted: Wanted) -> bytes:
+        return self._keys.get(wanted) or _key(*wanted)
 
     def write(self, s: Connection) -> None:
         rows = [{"key": key, "full_at": self._full[key]} for key in sorted(self._spent)]

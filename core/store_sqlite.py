@@ -153,6 +153,7 @@ class Sqlite:
                     told.set_exception(outcome.error)
                 else:
                     told.set_result(outcome)
+            await asyncio.sleep(0)  # who was told has more to write: it goes with what waits already
 
     def _together(self, deeds: Sequence[Callable[..., Any]]) -> list[Any]:
         """Each deed's outcome. One that is refused takes back its own rows alone; a fault of its own ends the
