@@ -11,10 +11,14 @@ from core.channels import Inbound, Kind
 from ivr.media.messages import Law
 from ivr.media.record import Spool
 from tests.web.conftest import PASSWORD, Site
+from tests.web.test_phone import folder, phone, talks
 from tests.web.test_portal import TEXT, speak_up
+
+__all__ = ["folder", "phone"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 PAGES = ("/", "/new", "/track", "/people", "/units", "/services", "/services/new-connection", "/help", "/en/", "/no")
+TELEPHONE = ("", "/simulator", "/prompts", "/menu/main", "/calls", "/operators")
 STAFF = ("/console/", "/console/queue?view=all", "/console/new", "/console/out")
 
 LENGTH = """() => new Promise((done, failed) => {
@@ -74,6 +78,26 @@ async def test_every_page_fits_and_breaks_no_policy(site: Site):
         await look(page, page.url)
         await browser.close()
     assert not said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("who", "pages"), [("admin", TELEPHONE[:4]), ("desk", TELEPHONE[4:])])
+async def test_the_telephones_pages_fit_while_an_operator_talks(site: Site, phone, who: str, pages: tuple[str, ...]):
+    talks(site, phone, "desk")
+    base = f"http://{site.client.host}:{site.client.port}"
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        page = await browser.new_page(locale="fa")
+        await page.goto(base + "/console/login")
+        await page.fill("#user", who)
+        await page.fill("#password", PASSWORD)
+        await page.click("main button[type=submit]")
+        for path in pages:
+            await look(page, f"{base}/console/phone{path}")
+        if who == "desk":
+            await page.goto(f"{base}/console/phone/operators")
+            assert await page.locator(".ringing select option").count() > 0
+        await browser.close()
 
 
 @pytest.mark.parametrize("law", ["pcma", "pcmu"])

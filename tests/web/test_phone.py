@@ -7,6 +7,7 @@ import re
 import shutil
 import wave
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from ivr import channel
 from ivr.channel import Phone
 from ivr.media import g711
 from ivr.operators import Operators, PopUp
+from ivr.queue import Duty
 from ivr.roster import Queue, Roster
 from tests.web.conftest import PASSWORD, Site
 
@@ -237,7 +239,7 @@ async def test_an_operator_comes_on_duty_pauses_with_a_reason_and_goes(site, pho
     browser = site.browser()
     await browser.sign_in("secretary")
     page = await browser.get("/console/phone/operators")
-    assert "نام شما در هیچ صفی" in page.text
+    assert "شما پاسخ‌گوی هیچ صفی نیستید" in page.text
     given = {"main": Queue(("secretary", "desk"))}
     phone.operators = Operators(Roster(given), list, lambda: phone.house)
     phone.panel.operators = phone.operators
@@ -262,10 +264,35 @@ async def test_who_rings_is_shown_with_the_way_to_their_tickets(site, phone):
     phone.panel.operators._pop_ups["secretary"] = shown
     page = await browser.get("/console/phone/operators")
     assert "/console/find?q=%2B989120000000" in page.html
-    assert "خواسته است با او تماس بگیرید" in page.text
+    assert "خواسته است با او تماس بگیرید" in page.text and "به صف آمد" in page.text
     csrf = re.search(r'name="csrf" value="([^"]+)"', page.html)[1]
     told = await browser.post("/console/phone/operators/pass", {"csrf": csrf, "to": "main"})
     assert "گفت‌وگویی برای شنیدن نیست" in told.text  # it only rings
+
+
+def talks(site: Site, phone: Phone, login: str) -> None:
+    """Let this operator talk with somebody, as far as the console sees."""
+    desk = phone.panel.operators = Operators(Roster({"main": Queue((login,))}), list, lambda: phone.house)
+    desk.come(login)
+    desk.hall = replace(desk.hall, operators={login: replace(desk.hall.operators[login], duty=Duty.TALKING)})
+    desk._pop_ups[login] = PopUp("c", "main", "", "+989120000000", True, ("main", "line"), site.clock.now(), False)
+
+
+async def test_a_lead_sees_talks_anew_and_hears_them_an_operator_who_talks_has_time_to_choose(site, phone):
+    browser = site.browser()
+    await browser.sign_in("secretary")
+    phone.panel.operators = Operators(Roster({"main": Queue(("desk",))}), list, lambda: phone.house)
+    assert "Refresh" not in (await browser.get("/console/phone/operators")).headers
+    talks(site, phone, "desk")
+    page = await browser.get("/console/phone/operators")
+    assert page.headers["Refresh"] == "5"
+    for right in ("listen", "whisper"):
+        assert f'action="/console/phone/operators/{right}"' in page.html
+    other = site.browser()
+    await other.sign_in("desk")
+    page = await other.get("/console/phone/operators")
+    assert page.headers["Refresh"] == "30"
+    assert "صفِ main" in page.text and 'action="/console/phone/operators/pass"' in page.html
 
 
 async def test_listening_is_for_leads_and_needs_a_talk(site, phone):

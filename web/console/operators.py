@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from aiohttp import web
 
+from core.permissions import Permission
 from web import forms
 from web.console.phone import telephone
 from web.forms import Bad, Choice
@@ -14,7 +15,7 @@ from web.visit import Visit
 
 REASONS = ("rest", "meal", "prayer", "meeting", "other")
 PAGE = "/console/phone/operators"
-AGAIN = "5"  # seconds after which the page of one who is on duty looks anew
+AGAIN, TALKING = "5", "30"  # seconds till the page looks anew: for who waits; for who chooses where a caller goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,9 @@ async def show(visit: Visit) -> web.StreamResponse:
         talks=lambda one: desk.pop_up(one) is not None, nothing="none" in visit.request.query,
         places=[(place, _place(visit, place)) for place in desk.places()],
     )  # fmt: skip
-    if mine is not None and mine.duty != "off":
-        page.headers["Refresh"] = AGAIN
+    leads = visit.may(Permission.LISTEN) and any(one.duty != "off" for one in desk.duties())
+    if leads or (mine is not None and mine.duty != "off"):
+        page.headers["Refresh"] = TALKING if mine is not None and mine.duty == "talking" else AGAIN
     return page
 
 
@@ -80,7 +82,9 @@ async def _listen(visit: Visit, whisper: bool) -> web.StreamResponse:
 
 def _place(visit: Visit, place: str) -> str:
     units = visit.parts.config.units
-    return units.name(place, visit.lang) if any(unit.slug == place for unit in units) else place
+    if any(unit.slug == place for unit in units):
+        return str(units.name(place, visit.lang))
+    return visit.t("console.phone.queue_named", name=place)
 
 
 def _names(visit: Visit) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,24 @@ async def test_our_bye_finds_its_way_back_through_kamailio(reactor, tmp_path, si
             await far
             await until(lambda: home.line.calls == 0)
         assert home.events == [HungUp("us")]
+
+
+async def test_each_asks_the_other_whether_it_lives(reactor, tmp_path, monkeypatch):
+    """Our OPTIONS to Kamailio as a peer, its dispatcher's to us; both are answered, and a draining node says 503."""
+    async with house(reactor) as home:
+        asked: list[bytes] = []
+        feed = home.line.exchange.feed
+        monkeypatch.setattr(home.line.exchange, "feed", lambda data, peer: (asked.append(data), feed(data, peer))[1])
+        with running(tmp_path / "front", [at(home.line)]) as front:
+            peer = Peer("front", allow=("127.0.0.0/8",), address=f"127.0.0.1:{front.port}")
+            home.line.exchange.renew(replace(home.line.settings, peer=(peer,)))
+            await until(lambda: any(data.startswith(b"OPTIONS ") for data in asked), 10)
+            await until(lambda: any(b"SIP/2.0 200" in data and b" OPTIONS\r\n" in data for data in asked), 10)
+            [ours] = home.line.exchange.trunks
+            assert ours.up and home.line.silent == []
+            assert home.line.counts["503"] == 0
+            home.line.exchange.draining = True
+            await until(lambda: home.line.counts["503"] > 0, 10)  # the dispatcher asks again and is told
 
 
 @pytest.mark.parametrize("gone", [False, True])
