@@ -59,7 +59,7 @@ class Smpp(Plain):
         self._ref = random.randrange(0x10000)
         self._sink: Sink | None = None
         self._book = Book(None, 0)
-        self._stopping = self._noted = False
+        self._stopping = self._noted = self._pumping = False
         self._quiet = asyncio.Event()  # set when a part is answered or something has been kept
 
     # ------------------------------------------------------------ life
@@ -132,7 +132,7 @@ class Smpp(Plain):
             return Rejected(base.BadContent(str(fault)))
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.put(Sending(text, found, time.monotonic(), lambda s, o: self._over(s, o, done)))
-        self._pump()
+        self._soon()
         return await done
 
     def _over(self, one: Sending, outcome: Outcome | None, done: asyncio.Future[Outcome]) -> None:
@@ -177,8 +177,15 @@ class Smpp(Plain):
         self._noted = False
         self._book.flush()
 
+    def _soon(self) -> None:
+        """Fill the windows at the end of this turn of the loop: what comes in one go leaves in one go."""
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
     def _pump(self) -> None:
         """Fill the windows."""
+        self._pumping = False
         used: set[Link] = set()
         while self._queue and (link := self._free()) is not None:
             job = self._next()
@@ -276,7 +283,7 @@ class Smpp(Plain):
             job.sending.accepted(job.index, id_)
         else:
             self._refused(job, told)
-        self._pump()
+        self._soon()
 
     def doubtful(self, link: Link, seq: int, why: str) -> None:
         job = self._taken(link, seq)
