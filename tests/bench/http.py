@@ -125,7 +125,7 @@ def figures(size: Size) -> list[Figure]:
         folder = Path(name)
         rows = _compare(size, folder, "SQLite", lambda name: None, 0.35, 3.0)
         binaries = find()
-        if binaries is not None and not size.tiny:
+        if binaries is not None:
             stack.enter_context(_on_core(1))
             server = stack.enter_context(Server(binaries))
             rows += _compare(size, folder, "PostgreSQL", lambda name: _database(server, name), 0.70, 2.2)

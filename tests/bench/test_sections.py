@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,13 +20,26 @@ pytestmark = [pytest.mark.slow, pytest.mark.peer]
 MUST = os.environ.get("PASOKH_MUST_PEERS") == "1"
 
 
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[dict[str, subprocess.Popen[str]]]:
+    """All sections side by side: they wait more than they work."""
+    with ExitStack() as stack:
+        running = {}
+        for name in NAMES:
+            words = [sys.executable, "-m", "tests.bench", name, "--tiny"]
+            process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            running[name] = stack.enter_context(process)
+            stack.callback(process.terminate)
+        yield running
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_a_tiny_run_gives_rows(name: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "tests.bench", name, "--tiny"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    rows = [row for row in done.stdout.splitlines() if row.startswith("| ")][1:]
+def test_a_tiny_run_gives_rows(tiny: dict[str, subprocess.Popen[str]], name: str) -> None:
+    out, errors = tiny[name].communicate(timeout=120)
+    assert tiny[name].returncode == 0, errors
+    rows = [row for row in out.splitlines() if row.startswith("| ")][1:]
     assert rows
-    assert not MUST or "not measured" not in done.stdout
+    assert not MUST or "not measured" not in out
 
 
 def test_after_ctrl_c_nothing_of_it_runs() -> None:
