@@ -42,6 +42,12 @@ do = "queue"
 name = "main"
 say = "ivr.menu.line"
 served = "thanks"
+over = "second"
+closed = "mailbox"
+[menu.second]
+do = "queue"
+name = "second"
+served = "goodbye"
 over = "mailbox"
 closed = "mailbox"
 [menu.mailbox]
@@ -200,14 +206,20 @@ async def world(opened, reactor, tmp_path):
             "line": {
                 "main": {"bind": ["udp:127.0.0.1:0"], "rtp": "0", "peer": [loopback, office], "refer_to": ["130"]}
             },
-            "queue": {"main": {"operators": ["sara", "ali"], "wrap_up": 0, "ring": 5}},
+            "queue": {
+                "main": {"operators": ["sara", "ali"], "wrap_up": 0, "ring": 5},
+                "second": {"operators": ["zahra"], "wrap_up": 0, "ring": 5, "record": False},
+            },
         }
         prompts = tmp_path / "prompts" / "fa"
         prompts.mkdir(parents=True)
         short = g711.write_wav((6000 * np.sin(np.arange(2400) * 2 * np.pi * 2500 / 8000)).astype(np.int16))
         for key in SHORT:
             (prompts / f"ivr.{key}.wav").write_bytes(short)
-        staff = {login: {"extension": number, "name": {}} for login, number in (("sara", "111"), ("ali", "112"))}
+        staff = {
+            login: {"extension": number, "name": {}}
+            for login, number in (("sara", "111"), ("ali", "112"), ("zahra", "130"))
+        }
         made_of = gear(
             folder, reactor, table, menus={"menus/main.toml": MENU}, staff=staff, bells={"services": "130"},
             read=files.read, prompts=str(tmp_path / "prompts"),
@@ -331,7 +343,7 @@ async def test_a_caller_who_hangs_up_while_the_operator_is_rung_stops_the_bell(w
     await caller.hang_up()
     await asyncio.wait_for(out.sets["111"].over.wait(), 10)
     await until(lambda: ours.operators.duties()[1].duty is Duty.READY)
-    assert ours.operators.waiting() == {"main": 0}
+    assert ours.operators.waiting()["main"] == 0
 
 
 @pytest.mark.slow
@@ -340,7 +352,7 @@ async def test_a_call_back_is_promised_on_disk_and_kept_after_a_restart(world):
     ours.operators.come("sara")
     ours.operators.pause("sara", "prayer")
     caller = await out.call(ours)
-    await until(lambda: ours.operators.waiting() == {"main": 1})
+    await until(lambda: ours.operators.waiting()["main"] == 1)
     caller.leg.send_keys("1")
     await asyncio.wait_for(caller.over.wait(), 25)
     door = ours.house.door
@@ -366,7 +378,7 @@ async def test_a_caller_whom_a_restart_cut_off_has_their_place_when_they_ring_ag
     ours.operators.come("sara")
     ours.operators.pause("sara", "prayer")
     await out.call(ours)
-    await until(lambda: ours.operators.waiting() == {"main": 1})
+    await until(lambda: ours.operators.waiting()["main"] == 1)
     await ours.operators.disk.settled()
     fresh = Operators(ours.site.roster, list, lambda: ours.house)  # as after kill -9
     assert await fresh._remembers()
@@ -379,7 +391,7 @@ async def test_a_caller_whom_a_restart_cut_off_has_their_place_when_they_ring_ag
     [waits] = fresh.hall.waiting
     assert (waits.call, waits.here, waits.joined) == ("again", True, joined)
     ours.operators.go("sara")  # nobody on duty: whoever waits is sent on
-    await until(lambda: ours.operators.waiting() == {"main": 0})
+    await until(lambda: ours.operators.waiting()["main"] == 0)
     await ours.operators.disk.settled()
     assert [box for box in await door.drawer.boxes(now + 60_000) if box.startswith("queue_place:")] == []
 
@@ -423,6 +435,31 @@ async def test_the_operators_own_telephone_passes_a_caller_on_by_refer(world):
     await until(lambda: caller.hears("130"))
     await asyncio.wait_for(sara.over.wait(), 10)
     await caller.hang_up()
+
+
+@pytest.mark.slow
+async def test_one_caller_too_many_is_sent_on_to_another_queue_and_then_to_the_mailbox(world):
+    ours, out, made, _ = world
+    desk = ours.operators
+    desk.hall = replace(desk.hall, rules={name: replace(rules, most=1) for name, rules in desk.hall.rules.items()})
+    for login in ("sara", "zahra"):
+        desk.come(login)
+        desk.pause(login, "meal")  # open, and nobody is rung
+    first = await out.call(ours)
+    await until(lambda: desk.waiting() == {"main": 1, "second": 0})
+    second = await out.call(ours)
+    await until(lambda: desk.waiting() == {"main": 1, "second": 1})
+    third = await out.call(ours)
+    await until(lambda: any(path.suffix == ".wav" and path.stat().st_size > 20_000 for path in spool(ours)), 20)
+    await third.hang_up()
+    assert (await until(lambda: made.read(rows, ticket)))[0]["kind"] == "request"
+    out.does["130"] = accepts
+    desk.come("zahra")
+    await until(lambda: out.sets.get("130") and out.sets["130"].hears("caller"), 25)
+    await until(lambda: second.hears("130"), 20)
+    assert desk.waiting() == {"main": 1, "second": 0} and out.rung == ["130"]
+    await second.hang_up()
+    await first.hang_up()
 
 
 async def _many(made, count: int) -> bool:
