@@ -105,6 +105,7 @@ async def _world(
     folder.mkdir(parents=True, exist_ok=True)
     words = ["--dir", str(folder), "--sms", str(ports["sms"]), "--world", str(ports["world"]), "--key", key]
     words += ["--smpp", str(ports["smpp"]), "--smpp-number", SMPP_NUMBER, "--short-code", short_code, "--with-parent"]
+    words += ["--smpp-password-file", str(folder.parent / "smpp.password")]
     root = Path(__file__).resolve().parent.parent
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.worlds", *words, cwd=root, stdout=asyncio.subprocess.PIPE, start_new_session=True

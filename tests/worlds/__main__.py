@@ -31,7 +31,11 @@ async def run(options: argparse.Namespace) -> None:
     reactor = loop.guest(asyncio.get_running_loop())
     from tests.worlds import smsc
 
-    centre = smsc.Smsc(network, folder / "sms", smsc.Ways(password="made-key", numbers=(options.smpp_number,)))
+    centre = smsc.Smsc(
+        network,
+        folder / "sms",
+        smsc.Ways(password=_password(options.smpp_password_file), numbers=(options.smpp_number,)),
+    )
     smpp = smsc.listen(reactor, centre, options.smpp)
     runners = []
     ports = []
@@ -56,6 +60,10 @@ async def run(options: argparse.Namespace) -> None:
     await mailbox.stop()
     await network.close()
     loop.stop_guest()
+
+
+def _password(file: Path | None) -> str:
+    return "made-key" if file is None else file.read_text().strip()
 
 
 def _ready(ports: list[int], authority: Path, smtp: int) -> dict[str, object]:
@@ -98,6 +106,7 @@ def main() -> None:
     parser.add_argument("--sms", type=int, default=8443, help="TLS port of the made-up Kavenegar, 0 = any free one")
     parser.add_argument("--smpp", type=int, default=2775, help="SMPP port of the message centre, 0 = any free one")
     parser.add_argument("--smpp-number", default="30005678", help="short code whose texts go by SMPP")
+    parser.add_argument("--smpp-password-file", type=Path, help="whose password the message centre expects")
     parser.add_argument("--world", type=int, default=8081, help="port of the pages, 0 = any free one")
     parser.add_argument("--smtp", type=int, default=0, help="port that takes our outgoing mail, 0 = any free one")
     parser.add_argument("--key", default="made-up-key", help="API key of the made-up Kavenegar")
