@@ -90,6 +90,7 @@ class Program:
         (site / "lines.toml").write_text(lines.replace("{site}", str(site)))
         settings = (SEEDS / "settings.toml").read_text().replace("port = 8080", f"port = {port}", 1)
         settings = settings.replace('second_factor = "required"', 'second_factor = "optional"')
+        settings = settings.replace("drain_seconds = 120", "drain_seconds = 5")
         (site / "settings.toml").write_text(settings.replace("loopback_exempt = false", "loopback_exempt = true"))
         self._words = [sys.executable, "-m", "gateway", "--log", "info", "serve"]
         self._words += ["--config", str(site), "--data", str(self.data)]
