@@ -7,8 +7,8 @@ from hashlib import blake2b
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.dialects import postgresql, sqlite
 
+from core import sets
 from core.schema import budget
 from core.throttle import Rule
 
@@ -53,10 +53,8 @@ class Purse:
 
     def write(self, s: Connection) -> None:
         rows = [{"key": key, "full_at": self._full[key]} for key in sorted(self._spent)]
-        insert = sqlite.insert if s.dialect.name == "sqlite" else postgresql.insert
-        put = insert(budget)
         if rows:
-            s.execute(put.on_conflict_do_update(index_elements=["key"], set_={"full_at": put.excluded.full_at}), rows)
+            sets.insert(s, budget, rows, over="key")
 
 
 def take(s: Connection, rules: Mapping[str, Rule], wanted: Sequence[Wanted], now: int) -> str | None:

@@ -31,16 +31,23 @@ class _Plan:
     columns: tuple[tuple[str, Callable[[Any], Any] | None], ...]
 
 
-def insert(s: Connection, table: Table, rows: Sequence[Mapping[str, Any]], unless_there: bool = False) -> int:
-    """Insert `rows`, all with the same columns; `unless_there`: whatever conflicts is left out. How many went in."""
+def insert(
+    s: Connection, table: Table, rows: Sequence[Mapping[str, Any]], unless_there: bool = False, over: str | None = None
+) -> int:
+    """Insert `rows`, all with the same columns; `unless_there`: whatever conflicts is left out; `over`: what has the
+    same value in this unique column is written over. How many went in."""
     keys = tuple(rows[0])
+    end = " ON CONFLICT DO NOTHING" if unless_there else ""
+    if over is not None:
+        new = ", ".join(f'"{key}" = excluded."{key}"' for key in keys if key != over)
+        end = f' ON CONFLICT ("{over}") DO UPDATE SET {new}'
     if s.dialect.name == "sqlite":
-        plan = _plan(table, keys, unless_there, False)
+        plan = _plan(table, keys, end, False)
         values: Any = [
             tuple([row[key] if turn is None else turn(row[key]) for key, turn in plan.columns]) for row in rows
         ]
     else:
-        plan = _plan(table, keys, unless_there, True)
+        plan = _plan(table, keys, end, True)
         values = tuple(
             [[row[key] for row in rows] if turn is None else [turn(row[key]) for row in rows]
              for key, turn in plan.columns]
@@ -67,14 +74,13 @@ def _update(table: Table, keys: tuple[str, ...], arrays: bool) -> str:
 
 
 @lru_cache(256)
-def _plan(table: Table, keys: tuple[str, ...], unless_there: bool, arrays: bool) -> _Plan:
+def _plan(table: Table, keys: tuple[str, ...], end: str, arrays: bool) -> _Plan:
     names = ", ".join(f'"{key}"' for key in keys)
     if arrays:
         each = ", ".join(f"${n}::{type_name(table.c[key].type)}[]" for n, key in enumerate(keys, 1))
         source = f"SELECT * FROM unnest({each})"
     else:
         source = f"VALUES ({', '.join('?' * len(keys))})"
-    end = " ON CONFLICT DO NOTHING" if unless_there else ""
     columns = tuple((key, _json if isinstance(table.c[key].type, Json) else None) for key in keys)
     return _Plan(f'INSERT INTO "{table.name}" ({names}) {source}{end}', columns)
 
