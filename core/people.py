@@ -15,7 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, RowMapping
 
-from core import ids
+from core import factors, ids
 from core.errors import NotFound, WrongInput
 from core.office import of
 from core.schema import api_token, grant, staff
@@ -49,6 +49,22 @@ class Denied:
     """No session: one answer whatever was wrong. `after`: seconds to wait before the next try counts, 0 for none."""
 
     after: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NeedSecond:
+    """The password was right; `second` opens the session. `enrols`: there is no factor yet."""
+
+    staff: int
+    enrols: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A session, and the recovery codes that are shown this once."""
+
+    session: Session
+    recovery: tuple[str, ...]
 
 
 # ---------------------------------------------------------------- accounts
@@ -105,9 +121,10 @@ def _colleagues(s: Connection) -> list[Actor]:
 # ---------------------------------------------------------------- signing in
 
 
-async def sign_in(store: Store, login: str, password: str, peer: str) -> Session | Denied:
-    """A new session, or Denied after equal work: unknown name, wrong password, shut account and too many misses
-    look alike. Misses are counted per name and per peer address (settings `[limits]`)."""
+async def sign_in(store: Store, login: str, password: str, peer: str) -> Session | NeedSecond | Denied:
+    """A new session, NeedSecond where a second factor is asked, or Denied after equal work: unknown name, wrong
+    password, shut account and too many misses look alike. Misses are counted per name and per peer address (settings
+    `[limits]`)."""
     login = clean(login).strip().lower()
     after = _wait(store, login, peer)
     if after:
@@ -119,9 +136,48 @@ async def sign_in(store: Store, login: str, password: str, peer: str) -> Session
         return Denied(after)
     if row is None or not fits:
         return Denied(_missed(store, login, peer))
+    confirmed = await store.read(factors.is_confirmed, row["id"])
+    if confirmed or of(store).config.settings.second_factor == "required":
+        return NeedSecond(row["id"], not confirmed)
+    return await _opened(store, row["id"], login, peer)
+
+
+async def second(store: Store, number: int, typed: str, peer: str) -> Session | Enrolled | Denied:
+    """The session of whom `sign_in` asked for more; the first right code enrols. Misses count with those of passwords,
+    for the same name and address."""
+    login = await store.read(_login_of, number)
+    if login is None:
+        return Denied()
+    fresh = await _proven(store, number, login, typed, peer)
+    if isinstance(fresh, Denied):
+        return fresh
+    opened = await _opened(store, number, login, peer)
+    return Enrolled(opened, fresh) if fresh and isinstance(opened, Session) else opened
+
+
+async def prove(store: Store, who: Actor, typed: str, peer: str) -> tuple[str, ...] | Denied:
+    """Ask a signed-in person for a code: new recovery codes, or Denied."""
+    return await _proven(store, who.staff, who.login, typed, peer, renew=True)
+
+
+async def _proven(
+    store: Store, number: int, login: str, typed: str, peer: str, renew: bool = False
+) -> tuple[str, ...] | Denied:
+    after = _wait(store, login, peer)
+    if after:
+        return Denied(after)
+    found = await store.write(factors.prove, of(store), number, typed[:LONGEST], renew)
+    return Denied(_missed(store, login, peer)) if found is None else found
+
+
+async def _opened(store: Store, number: int, login: str, peer: str) -> Session | Denied:
     of(store).throttle.forget(LOGIN_RULE, login)
     token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
-    return await store.write(_open_session, row["id"], token, csrf, peer, _spans(store))
+    return await store.write(_open_session, number, token, csrf, peer, _spans(store))
+
+
+def _login_of(s: Connection, number: int) -> str | None:
+    return s.execute(sa.select(staff.c.login).where(staff.c.id == number, staff.c.active)).scalar_one_or_none()
 
 
 def _wait(store: Store, login: str, peer: str) -> float:

@@ -160,6 +160,18 @@ session = Table(
     Index("ix_session_staff", "staff"),
 )
 
+factor = Table(  # the second factor of a member of staff
+    "factor",
+    metadata,
+    *_base(),
+    Column("staff", Big, ForeignKey("staff.id"), nullable=False),
+    Column("secret", LargeBinary, nullable=False),  #: sealed
+    Column("confirmed_at", Big),  #: NULL until the first right code
+    Column("step", Big, nullable=False, server_default="0"),  #: of the last code that was taken
+    Column("recovery", Json, nullable=False, server_default="[]"),  #: what is kept of codes not used yet
+    UniqueConstraint("staff"),
+)
+
 api_token = Table(
     "api_token",
     metadata,

@@ -1,4 +1,4 @@
-"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | answer | sms | bench`."""
+"""The command line: `pasokh demo | serve | check | migrate | route | menu | call | answer | sms | staff | bench`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--log", default="warning", choices=["debug", "info", "warning", "error"], help="log level")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_demo, _serve, _check, _migrate, _audit, _route, _menu, _call, _answer, _sms, _bench):
+    for add in (_demo, _serve, _check, _migrate, _audit, _route, _menu, _call, _answer, _sms, _staff, _bench):
         add(commands)
     return parser
 
@@ -122,6 +122,13 @@ def _sms(commands: Any) -> None:
     texting.add_arguments(parser)
 
 
+def _staff(commands: Any) -> None:
+    parser = _command(commands, "staff", "Give an account a password, or take its second factor away.", _run_staff)
+    from gateway import staffing
+
+    staffing.add_arguments(parser)
+
+
 def _bench(commands: Any) -> None:
     parser = _command(commands, "bench", "Print figures beside their peers (from a checkout).", _run_bench)
     parser.add_argument(
@@ -201,6 +208,12 @@ def _run_audit(options: argparse.Namespace) -> int:
     from gateway import auditing
 
     return auditing.run(options)
+
+
+def _run_staff(options: argparse.Namespace) -> int:
+    from gateway import staffing
+
+    return staffing.run(options)
 
 
 def _run_route(options: argparse.Namespace) -> int:

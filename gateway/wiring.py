@@ -23,7 +23,7 @@ from core.cipher import Keyring
 from core.clock import SystemClock
 from core.refusal import Refusal
 from core.throttle import Throttle
-from gateway import auditing, control, loop, registry, texting
+from gateway import auditing, control, loop, registry, staffing, texting
 from gateway.mail.scan import Clamd
 from gateway.scanning import Scanning
 from gateway.supervise import Parts
@@ -116,7 +116,8 @@ async def start(config: Config, folder: Path, database: str | None, parts: Parts
     port = await _web(config, opened, door, files, ring, throttle, clock, channels, parts)
     for channel in channels.values():
         await _start_channel(channel, door, parts)
-    listening = control.Control(folder, texting.deeds(opened, door, channels) | auditing.deeds(opened))
+    told = texting.deeds(opened, door, channels) | auditing.deeds(opened) | staffing.deeds(opened)
+    listening = control.Control(folder, told)
     await listening.start()
     parts.add("control", listening.stop)
     loop.freeze()

@@ -69,7 +69,7 @@ def test_no_failure_is_swallowed_without_a_word():
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "serve", "check", "migrate", "audit", "route", "menu", "call", "answer", "bench"]
+    "command", ["demo", "serve", "check", "migrate", "audit", "route", "menu", "call", "answer", "staff", "bench"]
 )
 def test_every_command_is_documented(command):
     assert f"pasokh {command}" in (ROOT / "docs" / "start.md").read_text()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 
-from config.values import Config
 from core.channels import Contact, ContactKind, Inbound, Kind
 from core.text import digits
-from tests.web.conftest import PASSWORD, Browser, Page, Site, sample
+from tests.web.conftest import PASSWORD, Browser, Site
 from tests.web.test_portal import TEXT, code_and_pin, speak_up, track
 
 WAV = b"RIFF" + (36 + 8000).to_bytes(4, "little") + b"WAVEfmt " + bytes.fromhex(
@@ -304,18 +302,6 @@ async def test_a_page_of_what_did_not_get_out_says_so_when_there_is_nothing(site
     page = await (await operator(site)).get("/console/out")
     assert page.status == 200
     assert site.parts.say("console.nothing", "fa") in page.text
-
-
-class TestSecondFactorRequired:
-    @pytest.fixture
-    def settings(self) -> Config:
-        """As shipped: a second factor is asked, and none can be enrolled yet."""
-        return replace(sample(), settings=replace(sample().settings, second_factor="required"))
-
-    async def test_sign_in_is_refused_with_a_clear_sentence(self, site: Site):
-        page: Page = await site.browser().sign_in("director")
-        assert page.status == 403
-        assert site.parts.say("console.login.second_factor", "fa") in page.text
 
 
 async def test_a_slip_printed_by_another_has_no_pin(site: Site):

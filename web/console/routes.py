@@ -11,6 +11,7 @@ from web.console import (
     letters,
     lines,
     mail,
+    me,
     notice,
     operators,
     out,
@@ -32,6 +33,10 @@ SETTINGS = session(Permission.SETTINGS)
 ROUTES: list[Route] = [
     get("/console/login", signin.show, PUBLIC),
     post("/console/login", signin.enter, PUBLIC),
+    post("/console/login/second", signin.second, PUBLIC),
+    get("/console/me", me.show, SIGNED_IN),
+    post("/console/me/factor", me.begin, SIGNED_IN),
+    post("/console/me/confirm", me.confirm, SIGNED_IN),
     post("/console/logout", signin.leave, SIGNED_IN),
     get("/console", home.show, SIGNED_IN),
     get("/console/", home.show, SIGNED_IN),

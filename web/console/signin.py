@@ -9,14 +9,17 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from core import people
+from core import factors, people
+from core.people import Denied, Enrolled, NeedSecond
 from core.permissions import Permission
 from core.views import Session
 from web import auth, forms
 from web.auth import Access
+from web.console import me
 from web.forms import Bad, Line, Secret
 from web.visit import Visit
 
+HALF_WAY = 5 * 60_000  # ms between password and second factor
 NEXT = re.compile(r"/console/[!-\[\]-~]*")  # printable, no backslash
 
 
@@ -59,19 +62,52 @@ async def show(visit: Visit) -> web.StreamResponse:
 
 async def enter(visit: Visit) -> web.StreamResponse:
     """Sign in. Any failure is one sentence, whatever was wrong."""
-    if visit.site.settings.second_factor == "required":
-        return _form(visit, "second_factor", visit.form.get("user"), 403)
     read = forms.read(Login, visit.form)
     if isinstance(read, Bad):
         return _form(visit, "not_found", visit.form.get("user"), 422)
     found = await people.sign_in(visit.parts.store, read.user, read.password, auth.bucket(visit.peer))
-    if not isinstance(found, Session):
+    if isinstance(found, NeedSecond):
+        return await _ask(visit, found.staff, "", 200)
+    if isinstance(found, Denied):
         return _refused(visit, read.user, found.after)
-    if _token(visit):  # whoever signs in anew leaves no older session behind
+    return await _let_in(visit, found, web.Response(status=303, headers={"Location": _next(visit)}))
+
+
+async def second(visit: Visit) -> web.StreamResponse:
+    """The second factor, within five minutes of the password; a first right code enrols and shows recovery codes."""
+    signed = visit.site.signer.fresh("second", visit.form.get("pass"), visit.now(), HALF_WAY)
+    if signed is None:
+        return _form(visit, "expired", "", 422)
+    number = int(signed.value)
+    found = await people.second(visit.parts.store, number, visit.form.get("code"), auth.bucket(visit.peer))
+    if isinstance(found, Denied):
+        response = await _ask(visit, number, "locked" if found.after else "wrong_code", 429 if found.after else 422)
+        if found.after:
+            response.headers["Retry-After"] = str(round(found.after) + 1)
+        return response
+    if isinstance(found, Enrolled):
+        page = visit.page("console/recovery.html", codes=found.recovery, next=_next(visit))
+        return await _let_in(visit, found.session, page)
+    return await _let_in(visit, found, web.Response(status=303, headers={"Location": _next(visit)}))
+
+
+async def _let_in(visit: Visit, session: Session, response: web.Response) -> web.Response:
+    """Whoever signs in anew leaves no older session behind."""
+    if _token(visit):
         await people.sign_out(visit.parts.store, _token(visit))
-    response = web.Response(status=303, headers={"Location": _next(visit)})
-    auth.set_cookie(visit.request, response, found.token)
+    auth.set_cookie(visit.request, response, session.token)
     return response
+
+
+async def _ask(visit: Visit, number: int, error: str, status: int) -> web.Response:
+    """The form for a code; who has no factor yet is shown the secret to put into a telephone."""
+    store = visit.parts.store
+    confirmed = (await factors.standing(store, number)).confirmed_at is not None
+    shown = {} if confirmed else await me.shown(visit, number)
+    return visit.page(
+        "console/second.html", status, error=error, enrols=not confirmed, next=_after(visit), **shown,
+        half=visit.site.signer.sign("second", number, visit.now()),
+    )  # fmt: skip
 
 
 def _refused(visit: Visit, user: str, after: float) -> web.Response:
@@ -106,5 +142,8 @@ def _next(visit: Visit) -> str:
 
 
 def _form(visit: Visit, error: str, user: str, status: int) -> web.Response:
-    after = visit.form.get("next") or visit.request.query.get("next", "")
-    return visit.page("console/login.html", status, error=error, user=user, next=after)
+    return visit.page("console/login.html", status, error=error, user=user, next=_after(visit))
+
+
+def _after(visit: Visit) -> str:
+    return visit.form.get("next") or visit.request.query.get("next", "")
