@@ -51,7 +51,7 @@ class Sms:
 
     name = "sms"
     can_send = True
-    at_once = 400  #: sends under way; they gather into batches
+    at_once = 800  #: sends under way; they gather into batches, several calls at the same time
 
     def __init__(self, gear: Gear, lines: Mapping[str, LineSettings], made: Mapping[str, Provider]) -> None:
         self._lines, self._providers = lines, made

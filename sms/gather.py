@@ -73,12 +73,11 @@ class Gather:
 
 def _batches(waiting: Sequence[Waiting], most: int) -> list[list[Waiting]]:
     """In order, each number at most once a batch."""
-    batches: list[list[Waiting]] = []
+    batches: list[dict[str, Waiting]] = []  # by number
     for item in waiting:
-        for batch in batches:
-            if len(batch) < most and all(item[0].to != other[0].to for other in batch):
-                batch.append(item)
-                break
-        else:
-            batches.append([item])
-    return batches
+        to = item[0].to
+        batch = next((one for one in batches if len(one) < most and to not in one), None)
+        if batch is None:
+            batches.append(batch := {})
+        batch[to] = item
+    return [list(batch.values()) for batch in batches]

@@ -37,7 +37,7 @@ from tests.bench.processes import line, started
 from tests.bench.size import Size, say
 from tests.bench.table import Figure
 
-OUT, IN, AT_ONCE, ROUNDS = 2000, 1500, 64, 5
+OUT, IN, AT_ONCE, ROUNDS = 8000, 1500, 64, 5
 SECRET = "s" * 64
 LAG, LAG_GOAL = 0.005, 50  # seconds between two looks at the loop; ms p99 may be
 
