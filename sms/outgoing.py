@@ -27,6 +27,7 @@ from core.channels import (
     Unknown,
 )
 from sms import hours, links, parts, wording
+from sms.onetime import OneTime
 from sms.providers import base
 from sms.providers.base import Accepted, Doubt, Rejected, Text
 from sms.settings import LineSettings
@@ -65,7 +66,7 @@ class Outgoing:
         hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._lines, self._ways, self._say, self._clock = lines, ways, say, clock
-        self._spending, self._held = spending, held
+        self._spending, self._held, self._onetime = spending, held, OneTime(clock)
         self._hosts = {name: hosts | links.hosts(line.link_hosts) for name, line in lines.items()}
 
     async def send(self, door: Door, message: Outbound) -> Outcome:
@@ -128,6 +129,9 @@ class Outgoing:
             return TryLater("quiet hours", closed + random.random() * SPREAD)
         if purpose in hours.BULK and await door.opted_out("sms", name, Contact(ContactKind.PHONE, message.to)):
             return Refused("opted out")
+        if await self._onetime.over(door, message):
+            log.warning("a number has had its one-time codes", extra={"outbox": message.id})
+            return Refused("budget of one-time codes")
         if await self._spending.over(door, name, line, purpose):
             log.warning("the day's budget of a line is spent", extra={"line": name, "purpose": purpose})
             if purpose in hours.AUTO:
