@@ -15,7 +15,7 @@ from typing import Any
 
 from ivr.leg import Run
 from ivr.media.plane import Plane
-from ivr.phone import DONE, HELP, WRONG, Handset, paper, steps, stops_on_signal, voice
+from ivr.phone import DONE, HELP, WRONG, Handset, guest, paper, steps, stops_on_signal, voice
 from ivr.settings import Line, Peer
 from ivr.sip.leg import SipLeg
 from ivr.sip.line import SipLine
@@ -41,8 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(options: argparse.Namespace) -> int:
     """`pasokh answer`, on a loop whose guest Twisted already is."""
-    from twisted.internet import reactor  # late: it is the guest by now
-
     stops_on_signal()
     try:
         todo = steps(options.keys, options.say is not None)
@@ -51,7 +49,7 @@ async def run(options: argparse.Namespace) -> int:
         peer.networks()
         numbers = dict.fromkeys(options.extension or ["*"], "answered")
         line = Line(bind=(f"udp:{options.at}",), peer=(peer,), numbers=numbers, max_call=86_400, rtp="0")
-        waiting = Waiting(reactor, line, todo, spoken, options.hear, options.stay)
+        waiting = Waiting(guest(), line, todo, spoken, options.hear, options.stay)
         await waiting.serve(options.calls)
     except asyncio.CancelledError:  # Ctrl-C or SIGTERM: it has hung up by now
         return DONE

@@ -68,12 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(options: argparse.Namespace) -> int:
     """`pasokh call`, on a loop whose guest Twisted already is."""
-    from twisted.internet import reactor  # late: it is the guest by now
-
     stops_on_signal()
     try:
         return await call(
-            options.uri, options.keys, options.say, options.hear, reactor=reactor, caller=options.caller,
+            options.uri, options.keys, options.say, options.hear, reactor=guest(), caller=options.caller,
             user=options.user, password=os.environ.get("PASOKH_CALL_PASSWORD"), ring=options.ring, stay=options.stay,
             ca=options.ca,
         )  # fmt: skip
@@ -82,6 +80,13 @@ async def run(options: argparse.Namespace) -> int:
     except (ValueError, OSError) as fault:
         print(f"pasokh call: {fault}", file=sys.stderr)
         return WRONG
+
+
+def guest() -> Any:
+    """Twisted's reactor, where it is the loop's guest already."""
+    from twisted.internet import reactor  # late
+
+    return reactor
 
 
 def stops_on_signal() -> None:
