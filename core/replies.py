@@ -53,19 +53,25 @@ class Words:
     ref: str | None
     event: str
     until: int | None
+    hour: int | None = None  #: local hour at which to call with it
 
 
 async def reply(
     store: Store, who: Actor, number: int, version: int | None, text: str, channel: str | None = None,
     files: Sequence[KeptFile] = (), ref: str | None = None, then: str = "answered", until: int | None = None,
+    hour: int | None = None,
 ) -> int:  # fmt: skip
     """Answer (or ask, or tell of a wait until `until`, ms UTC); returns the message's id once it is on disk.
+
+    `hour`: the local hour of the first call, where it goes by telephone.
 
     The same (author, ref, text) again returns the first message's id. Raises WrongInput (empty, too_long, no_contact,
     unknown), NotFound, NotAllowed, Stale, WrongState.
     """
     office = of(store)
-    words = Words(checked(text, files), channel, tuple(files), ref, _event(then), _date(office, then, until))
+    if hour is not None and not 0 <= hour < 24:
+        raise WrongInput("hour", "out_of_range")
+    words = Words(checked(text, files), channel, tuple(files), ref, _event(then), _date(office, then, until), hour)
     return await store.write(_reply, office, who, number, version, words)
 
 
@@ -133,6 +139,7 @@ def deliver(
     """
     now, meta = office.clock.now(), dict(meta or {})
     way, point = way_out(s, row, words.channel, office.calls_back)
+    hour = {} if words.hour is None or way != "phone" else {"hour": words.hour}
     if point is None and way in points.KIND_OF:
         way, marks = "web", [*marks, UNREACHED]
     before = {column: row[column] for column in _KEPT}
@@ -142,11 +149,11 @@ def deliver(
     )  # fmt: skip
     turn(
         s, row, words.event, actor(who), now, office.calendar(row["unit"]),
-        data={"message": sent, "channel": way, **meta}, text=words.text, until=words.until,
+        data={"message": sent, "channel": way, **hour, **meta}, text=words.text, until=words.until,
         changes={"seq": seq, "tags": [tag for tag in row["tags"] if tag != UNHEARD]},
     )  # fmt: skip
     if point is not None:
-        _put(s, row, words, sent, seq, way, point, now + office.undo * 1000)
+        _put(s, row, words, sent, seq, way, point, now + office.undo * 1000, hour)
     return sent
 
 
@@ -171,13 +178,15 @@ def way_out(s: Connection, row: RowMapping, wanted: str | None, calls: bool) -> 
 
 
 def _put(
-    s: Connection, row: RowMapping, words: Words, sent: int, seq: int, way: str, point: points.Point, due_at: int
-) -> None:
+    s: Connection, row: RowMapping, words: Words, sent: int, seq: int, way: str, point: points.Point, due_at: int,
+    hour: Mapping[str, int],
+) -> None:  # fmt: skip
     outbox.put(
         s, ticket=row["id"], seq=seq, message=sent, channel=way, purpose=Purpose.ANSWER,
         now=s.info["clock"].now(), due_at=due_at, contact=point.contact, lang=row["lang"],
         text=words.text if point.proven else "", key=None if point.proven else READY,
         files=words.files if point.proven else (),
+        facts=hour,
     )  # fmt: skip
 
 

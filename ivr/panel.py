@@ -15,6 +15,7 @@ import numpy as np
 
 from config.faults import Fault, Faults
 from ivr import draw, missed, paths, rehearsal
+from ivr.callback import whole_hours
 from ivr.counter import House
 from ivr.media import g711
 from ivr.notice import Notice
@@ -117,6 +118,11 @@ class Panel:
         self._phone = phone
         self.operators = phone.operators  #: who is on duty, who waits, who rings
         self.faults: Sequence[Fault] = ()  #: of the last reload
+
+    def call_hours(self) -> tuple[int, int] | None:
+        """The first and the last full hour at which citizens are called with answers; None: they are not."""
+        given = self._phone.site.callback
+        return whole_hours(given) if given is not None else None
 
     # ---------------------------------------------------------------- menus
 

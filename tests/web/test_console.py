@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -113,6 +114,22 @@ async def test_an_answer_goes_by_the_channel_that_the_operator_chose_among_prove
     answer = sent.html.split('<li class="said said-out"')[-1].split("</li>")[0]
     assert "+989120000000" in answer
     assert "maryam@example.ir" not in answer
+
+
+async def test_an_hour_for_the_call_is_offered_where_the_answer_goes_by_telephone(site: Site):
+    object.__setattr__(site.parts, "telephone", SimpleNamespace(call_hours=lambda: (9, 19)))
+    caller = Contact(ContactKind.PHONE, "+989120000000", proven=True)
+    await site.parts.door.take(Inbound("phone", "1", TEXT, Kind.REQUEST, contact=caller))
+    browser = await operator(site)
+    number = await first_ticket(browser)
+    page = await browser.get(f"/console/t/{number}")
+    chosen = re.search(r'<select id="hour".*?</select>', page.html, re.S)
+    assert chosen
+    assert re.findall(r'value="(\d*)"', chosen[0]) == ["", *map(str, range(9, 20))]
+    wrong = await browser.submit(page, f"/console/t/{number}/reply", way="reply", text="زنگ می‌زنیم", hour="99")
+    assert wrong.status == 422
+    right = await browser.submit(wrong, f"/console/t/{number}/reply", way="reply", text="زنگ می‌زنیم", hour="17")
+    assert right.status == 200
 
 
 async def test_an_answer_whose_only_way_is_the_portal_offers_no_choice(site: Site):

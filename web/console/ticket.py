@@ -35,6 +35,7 @@ class Reply:
     way: Annotated[str, Choice(("reply", "submit", "note"))] = "reply"
     channel: Annotated[str | None, Choice(CHANNELS)] = None
     then: Annotated[str, Choice(("answered", "asked"))] = "answered"
+    hour: Annotated[int | None, Whole(0, 23)] = None  #: of the call, where the answer goes by telephone
 
 
 async def show(visit: Visit) -> web.StreamResponse:
@@ -120,6 +121,7 @@ async def _send(visit: Visit, form: Reply) -> None:
         files=visit.form.files,
         ref=form.ref,
         then=form.then,
+        hour=form.hour,
     )
 
 
@@ -128,7 +130,8 @@ async def _page(
 ) -> web.Response:
     colleagues = await people.colleagues(visit.parts.store) if "assign" in view.events_allowed else []
     typed = {
-        name: visit.form.get(name) for name in ("text", "reason", "unit", "until", "staff", "then", "channel", "way")
+        name: visit.form.get(name)
+        for name in ("text", "reason", "unit", "until", "staff", "then", "channel", "way", "hour")
     }
     return visit.page(
         "console/ticket.html",
@@ -143,6 +146,7 @@ async def _page(
         colleagues=colleagues,
         service=visit.site.agency.service_title(view.service, visit.lang) if view.service else "",
         roads=roads(view),
+        hours=_hours(visit, view),
         measures=_measuring(visit, view) is not None,
         measured=_measured(visit, view) if tried in ("reply", "measure") else None,
         allowed=lambda name: _allowed(visit, view, name),
@@ -153,6 +157,13 @@ async def _page(
         why_text=lambda why: _why(visit, str(why)),
         reason_text=lambda reason: _known(visit, "console.close.", str(reason)),
     )
+
+
+def _hours(visit: Visit, view: TicketView) -> range:
+    """Hours at which the citizen may be called with the answer; none where it does not go by telephone."""
+    panel = visit.parts.telephone
+    window = panel.call_hours() if panel is not None and view.answer_by == "phone" else None
+    return range(window[0], window[1] + 1) if window is not None else range(0)
 
 
 def _measuring(visit: Visit, view: TicketView) -> Measuring | None:

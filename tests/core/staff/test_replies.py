@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from core import asking, codes, outbox, replies, schema
+from core import asking, codes, office, outbox, replies, schema
 from core.channels import Asker
 from core.errors import Guarded, Locked, NotAllowed, Stale, WrongInput, WrongState
 from core.model import Contact, ContactKind
@@ -42,6 +43,19 @@ async def test_an_unproven_point_is_told_only_that_there_is_an_answer(world: Wor
     await replies.reply(world.store, boss, ticket, 1, "محرمانه")
     (row,) = await sent(world)
     assert (row["key"], row["text"], row["files"]) == ("answer_ready", "", [])
+
+
+async def test_the_hour_of_the_call_goes_with_an_answer_by_telephone_only(world: World):
+    here = office.of(world.store)
+    lines = {**here.config.lines, "phone": {**here.config.lines.get("phone", {}), "callback": {}}}
+    office.bind(world.store, replace(here, config=replace(here.config, lines=lines)))
+    boss, called, texted = await world.who("services"), await world.plant(channel="phone"), await world.plant()
+    for ticket in (called, texted):
+        await replies.reply(world.store, boss, ticket, 1, "لوله ترمیم شد", hour=17)
+    facts = {row["ticket"]: (row["channel"], row["facts"]) for row in await sent(world)}
+    assert facts == {called: ("phone", {"hour": 17}), texted: ("sms", {})}
+    with pytest.raises(WrongInput):
+        await replies.reply(world.store, boss, called, None, "بار دیگر", hour=24)
 
 
 async def test_a_proven_point_goes_before_an_unproven_one(world: World):
