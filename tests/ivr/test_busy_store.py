@@ -11,9 +11,9 @@ from typing import Any
 
 from core.clock import HandClock
 from core.errors import Busy
-from ivr import notice, operators
+from ivr import notice, operators, places
 from ivr.notice import Notice, Notices
-from ivr.operators import BOX, Operators
+from ivr.operators import Operators
 from ivr.roster import Member, Queue, Roster
 
 PROMISED = {"queue": "main", "number": "+989120000001", "joined": 0, "lang": "fa", "line": "main"}
@@ -76,7 +76,7 @@ async def test_a_notice_of_another_process_is_heard_all_the_same(monkeypatch):
 async def test_call_backs_are_remembered_once_and_time_passes_in_the_queue(monkeypatch):
     monkeypatch.setattr(operators, "EACH", 0.01)
     known = json.dumps(PROMISED).encode()
-    house = House(Drawer({f"{BOX}a": {"place": known}, f"{BOX}b": {"place": known}}))
+    house = House(Drawer({f"{places.PROMISED}a": {"place": known}, f"{places.PROMISED}b": {"place": known}}))
     roster = Roster({"main": Queue(("ali",))}, {"ali": Member("21")})
     desk = Operators(roster, list, lambda: house)
     await until(lambda: [one.call for one in desk.hall.waiting] == ["a", "b"], desk.run())
