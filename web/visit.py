@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,16 @@ class Visit:
         """A sentence in the page's language."""
         return self.parts.say(key, self.lang, **facts)
 
+    def defects(self, words: Sequence[str]) -> str:
+        """What was odd about a message, as one line; a word nobody has worded stands for itself."""
+        return self.t("console.comma").join(self._defect(word) for word in words)
+
+    def _defect(self, word: str) -> str:
+        try:
+            return self.t(f"console.defect.{word}")
+        except LookupError:
+            return word
+
     def url(self, path: str) -> str:
         """An address on this site in the page's language."""
         return self.site.agency.path(path, self.lang)
@@ -107,6 +117,7 @@ def shared(visit: Visit) -> dict[str, Any]:
         "others": site.agency.others(visit.request.path, visit.lang),
         "actor": visit.session.actor if visit.session else None,
         "may": visit.may,
+        "defects": visit.defects,
     }
 
 

@@ -117,3 +117,15 @@ async def test_lists_of_letters_and_drafts_fit_and_break_no_policy(system: Any):
         await browser.close()
     assert said == []
     assert (await desk.ticket(system.store, await people.actor(system.store, "director"), number)).state == "answered"
+
+
+def test_every_word_about_a_letter_that_is_odd_is_said_in_words():
+    import re
+
+    import config
+
+    root, said = Path(__file__).resolve().parents[3], config.read().texts
+    source = "".join((root / "gateway/mail" / name).read_text() for name in ("mime.py", "receive.py", "worker.py"))
+    words = set(re.findall(r'(?:note\(|defects\[|defect=|defects, )"([a-z_]+)"', source))
+    assert {"encrypted", "file_refused", "html_unread", "broken_field"} <= words
+    assert [word for word in sorted(words) if not said.has(f"console.defect.{word}")] == []
