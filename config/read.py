@@ -93,6 +93,9 @@ class _Reading:
         )
 
     def _load(self) -> None:
+        if self.site is not None and not self.site.is_dir():
+            self.faults.append(Fault(str(self.site), 0, "no-folder", "there is no such folder; mistyped?"))
+            return
         for name in FILES:
             path = self._below(name)
             try:

@@ -55,7 +55,7 @@ def _demo(commands: Any) -> None:
         ("smpp", 2775, "made-up message centre (SMPP)"),
         ("world", 8081, "handset and mailbox pages"),
     ):
-        parser.add_argument(f"--{name}", type=int, default=port, help=f"{what}: port (default {port}, 0 = any free)")
+        parser.add_argument(f"--{name}", type=_port, default=port, help=f"{what}: port (default {port}, 0 = any free)")
     parser.add_argument("--rtp", type=_range, default="20000-20999", metavar="A-B", help="RTP ports, 0 = any free")
     parser.add_argument("--json", action="store_true", help="print one JSON line when ready, nothing else")
     _site(parser)
@@ -141,11 +141,17 @@ def _site(parser: Any) -> None:
     parser.add_argument("--config", type=Path, help="folder of the site's own files, laid over the shipped ones")
 
 
+def _port(text: str) -> int:
+    if not (text.isdigit() and int(text) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port from 1 to 65535, nor 0")
+    return int(text)
+
+
 def _range(text: str) -> str:
     if text == "0":
         return text
     first, _, last = text.partition("-")
-    if not (first.isdigit() and last.isdigit() and int(first) < int(last)):
+    if not (first.isdigit() and last.isdigit() and int(first) < int(last) < 1 << 16):
         raise argparse.ArgumentTypeError(f"{text!r} is no range of ports like 20000-20999, nor 0")
     return text
 
@@ -197,7 +203,7 @@ def _run_migrate(options: argparse.Namespace) -> int:
 
     try:
         asyncio.run(store.migrate(options.database, Path()))
-    except Refusal as fault:
+    except (Refusal, OSError) as fault:
         print(f"pasokh migrate: {fault}", file=sys.stderr)
         return FAULT
     print("the tables are those of this version")
@@ -217,9 +223,13 @@ def _run_staff(options: argparse.Namespace) -> int:
 
 
 def _run_route(options: argparse.Namespace) -> int:
-    from gateway import serve
+    from gateway import serve, wiring
 
-    print(serve.explain_route(options.config, options.text, options.channel, options.to))
+    try:
+        print(serve.explain_route(options.config, options.text, options.channel, options.to))
+    except wiring.CannotStart as fault:
+        print(fault, file=sys.stderr)
+        return FAULT
     return 0
 
 

@@ -55,8 +55,7 @@ async def run(options: argparse.Namespace) -> int:
 
 
 async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[Mapping[str, Any], wiring.System]:
-    folder: Path = options.dir
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = _folder(options.dir)
     ports = await _ports(options)
     secret = _kept(folder / "hook.secret", lambda: secrets.token_hex(32))
     key = _kept(folder / "kavenegar.key", lambda: secrets.token_hex(16))
@@ -70,6 +69,14 @@ async def _start(options: argparse.Namespace, parts: supervise.Parts) -> tuple[M
         host, {"hook": f"http://127.0.0.1:{port}/hooks/sms/main/{secret}", "smtp": f"127.0.0.1:{ports['smtp']}"}
     )
     return await _told(site, system, ports, world, folder), system
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise wiring.CannotStart(f"--dir {path} cannot be made: {error.strerror}") from None
+    return path
 
 
 # ---------------------------------------------------------------- ports

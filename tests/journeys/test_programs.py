@@ -110,6 +110,13 @@ def test_serve_says_that_a_folder_is_missing(tmp_path: Path):
     assert "Traceback" not in refused.stderr
 
 
+def test_the_demo_says_that_its_folder_cannot_be_made():
+    refused = pasokh("demo", "--dir", "/proc/none", "--rtp", "0", *zeros())
+    assert refused.returncode == 2
+    assert "--dir /proc/none cannot be made" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def children(pid: int) -> list[int]:
     """Processes below `pid`."""
     found = []
