@@ -43,6 +43,7 @@ log = logging.getLogger("pasokh.sms")
 
 HOOK_BYTES = 64 << 10  # octets of a call-back
 HELD = "sms:held"  #: box: lines paused by hand, and why
+AT_ONCE, UNASKED = 800, 400  # sends under way; where a provider cannot be asked a crash leaves each to a person
 HELD_FRESH = 5.0  # seconds another process's pause may go unnoticed
 
 
@@ -51,10 +52,10 @@ class Sms:
 
     name = "sms"
     can_send = True
-    at_once = 800  #: sends under way; they gather into batches, several calls at the same time
 
     def __init__(self, gear: Gear, lines: Mapping[str, LineSettings], made: Mapping[str, Provider]) -> None:
         self._lines, self._providers = lines, made
+        self.at_once = AT_ONCE if all(provider.caps.keyed for provider in made.values()) else UNASKED
         self.reactor: Any = gear.reactor
         self.clock: Clock = gear.clock or SystemClock()
         self.folder = gear.folder
