@@ -20,6 +20,8 @@ DAY = 86_400_000  # ms
 OPEN_FOR = {"verdict": 30 * DAY, "why": DAY, "choice": DAY}
 
 
+ASKS = "asks"  #: fact of a row by which we ask something ourselves: nothing to accept or to object to
+
 Newest = Callable[[str, str, bytes | None], Question | None]
 
 
@@ -61,10 +63,12 @@ def close(s: Connection, number: int | None) -> None:
 
 
 def ask_verdicts(s: Connection, rows: Iterable[RowMapping], now: int) -> None:
-    """Answers that go out by text ask for a verdict; open before the text is on the air. All are asked at once."""
+    """Answers that go out by text ask for a verdict, what we ask ourselves does not; open before the text is on the air.
+    All are asked at once."""
     mine = [
         row for row in rows
         if row["channel"] == "sms" and row["purpose"] == Purpose.ANSWER and row["contact"] and row["attempt"] == 1
+        and not row["facts"].get(ASKS)
     ]  # fmt: skip
     if not mine:
         return

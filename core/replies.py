@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, RowMapping
 
-from core import drafts, outbox, points
+from core import drafts, outbox, points, questions
 from core.access import actor, check, enter, may, second_needed
 from core.errors import Guarded, NotAllowed, NotFound, WrongInput
 from core.messages import write
@@ -186,7 +186,7 @@ def _put(
         now=s.info["clock"].now(), due_at=due_at, contact=point.contact, lang=row["lang"],
         text=words.text if point.proven else "", key=None if point.proven else READY,
         files=words.files if point.proven else (),
-        facts=hour,
+        facts=hour if words.event == "reply" else {**hour, questions.ASKS: True},
     )  # fmt: skip
 
 

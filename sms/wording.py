@@ -60,7 +60,8 @@ def words(message: Outbound, say: Say) -> str:
     """The text of an outbox row: an operator's answer framed, or one of the channel's own sentences."""
     facts = _facts(message, say)
     if message.key is None:
-        return say("sms.answer", message.lang, **{**facts, "answer": message.text})
+        frame = "sms.question" if message.facts.get("asks") else "sms.answer"
+        return say(frame, message.lang, **{**facts, "answer": message.text})
     return say(f"sms.{message.key}", message.lang, **facts)
 
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.channels import DeliveryState
+from core.channels import DeliveryState, Outbound
 from core.model import Purpose
 from sms import echo, hours
 from sms.breaker import Breaker, Bucket
 from sms.reports import together
-from sms.wording import sentences
+from sms.wording import sentences, words
 
 D = DeliveryState
 
@@ -107,3 +107,14 @@ def test_our_own_sentence_coming_back_is_known_whatever_facts_it_had(texts):
 )  # fmt: skip
 def test_a_text_of_parts_is_delivered_once_all_are(states: dict[str, DeliveryState], whole: DeliveryState | None):
     assert together(["a", "b"], states) is whole
+
+
+def test_what_we_ask_offers_no_digit_to_accept_or_object(texts):
+    row = {"id": 1, "channel": "sms", "to": "+989120000000", "purpose": Purpose.ANSWER, "ticket": 1, "message": 1}
+    facts = {"code": "72940518364", "unit": "دبیرخانه"}
+    answer = words(Outbound(**row, text="لوله ترمیم شد", facts=facts), texts)
+    asked = words(Outbound(**row, text="نشانی کجاست؟", facts=facts | {"asks": True}), texts)
+    assert "پذیرش ۱" in answer
+    assert "پذیرش" not in asked
+    assert "نشانی کجاست؟" in asked
+    assert "729-4051-8364" in asked

@@ -164,6 +164,16 @@ async def test_a_question_taken_back_leaves_the_earlier_wait_and_its_reminder(wo
     assert (after["state"], after["remind_at"]) == (State.ASKED, before)
 
 
+async def test_what_we_ask_asks_for_no_verdict_and_an_answer_does(world: World):
+    asks, answers = await asked(world), await world.plant()
+    await replies.reply(world.store, await world.who("services"), answers, None, "رسیدگی شد")
+    world.clock.advance(11)
+    await world.store.write(outbox.claim, "sms", 5, world.clock.now(), "w")
+    assert [row["ticket"] for row in await world.rows(schema.question)] == [answers]
+    (row,) = await world.rows(schema.outbox, schema.outbox.c.ticket == asks)
+    assert row["facts"] == {"asks": True}
+
+
 @pytest.mark.parametrize("lang", ["fa", "en"])
 def test_every_channel_has_its_sentence(lang):
     import config
