@@ -63,8 +63,8 @@ def close(s: Connection, number: int | None) -> None:
 
 
 def ask_verdicts(s: Connection, rows: Iterable[RowMapping], now: int) -> None:
-    """Answers that go out by text ask for a verdict, what we ask ourselves does not; open before the text is on the air.
-    All are asked at once."""
+    """Answers that go out by text ask for a verdict, what we ask ourselves does not. It is open before the text is on
+    the air; all are asked at once."""
     mine = [
         row for row in rows
         if row["channel"] == "sms" and row["purpose"] == Purpose.ANSWER and row["contact"] and row["attempt"] == 1
