@@ -28,11 +28,11 @@ from tests.bench.size import Size, say
 from tests.bench.table import Figure
 from tests.journeys.running import Demo
 
-SECONDS, ROUNDS = 5.0, 5  # measured, of each round
+SECONDS, ROUNDS = 4.0, 5  # measured, of each round
 CROWD = 1000
 CALLS = 200  # beside the web
 RATE = 50  # new calls a second
-QUICK = 100  # the same, where the set-up is not what is measured
+QUICK = 200  # the same, where the set-up is not what is measured
 KEYS = "100"  # complaint, unit not known, no explanation: then each call is recorded till it hangs up
 IDLE = 60  # seconds before the weighing
 INTAKE, PAGES = "durable intake", "pages"
