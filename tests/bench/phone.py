@@ -115,7 +115,7 @@ def _crowd(size: Size) -> list[Figure]:
     with line(crowd) as (up, over):
         before = resident(up["pid"])
         for n in range(count):
-            rounds.append(rung(up, crowd, seconds, KEYS, settle=size.of(5, 1)))
+            rounds.append(rung(up, crowd, seconds, KEYS, settle=size.of(3, 1)))
             say(f"phone: {crowd} calls, round {n + 1} of {count}")
     what = f"{crowd} menu calls at once, keys and recording on, one core"
     setup = statistics.median(told["setup_ms"]["p99"] for told in rounds)

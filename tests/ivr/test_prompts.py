@@ -168,6 +168,8 @@ def test_a_long_answer_is_cut_into_pieces_the_voice_can_take():
 
 def test_every_shipped_sentence_is_spoken_without_digits():
     facts = {
+        "first": 9,
+        "last": 19,
         "code": "72940518364", "pin": "0907", "seconds": 31, "unit": "ادارهٔ آب منطقهٔ ۳", "at": 1790000000000,
         "due_at": 1790000000000, "answered_at": 1790000000000, "n": 2, "kind": "شکایت", "place": 3, "minutes": 12,
         "hours": "شنبه تا چهارشنبه ۷ تا ۱۴:۳۰", "phone": "۰۲۴-۳۳۰۰۰۲۳۰",
