@@ -25,6 +25,7 @@ class Queue:
     most: Annotated[int, Range(1, 1000)] = 50  #: callers who wait; one more is sent on
     longest: Annotated[int, Range(30, 3600)] = 600  #: seconds a caller waits
     record: bool = True  #: record talks, once the caller has heard so; 9 refuses
+    name: Mapping[str, str] = field(default_factory=dict)  #: as staff read it, by language; none = its key
 
     def rules(self) -> Rules:
         return Rules(self.ring, self.misses, self.wrap_up, self.most, self.longest)
@@ -48,6 +49,11 @@ class Roster:
 
     def queues_of(self, login: str) -> frozenset[str]:
         return frozenset(name for name, queue in self.queues.items() if login in queue.operators)
+
+    def named(self, queue: str, lang: str) -> str:
+        """What staff read for a queue: its name in their language, else in any, else its key."""
+        names = self.queues[queue].name
+        return names.get(lang) or next(iter(names.values()), queue)
 
     @property
     def logins(self) -> list[str]:

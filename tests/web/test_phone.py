@@ -240,11 +240,12 @@ async def test_an_operator_comes_on_duty_pauses_with_a_reason_and_goes(site, pho
     await browser.sign_in("secretary")
     page = await browser.get("/console/phone/operators")
     assert "شما پاسخ‌گوی هیچ صفی نیستید" in page.text
-    given = {"main": Queue(("secretary", "desk"))}
+    given = {"main": Queue(("secretary", "desk"), name={"fa": "پاسخ‌گویی"}), "other": Queue()}
     phone.operators = Operators(Roster(given), list, lambda: phone.house)
     phone.panel.operators = phone.operators
     page = await browser.get("/console/phone/operators")
     assert "بیرون از کار" in page.text and "مینا رضوانی" in page.text
+    assert "صفِ پاسخ‌گویی" in page.text and "صفِ main" not in page.text and "صفِ other" in page.text  # no name: its key
     page = await browser.submit(page, "/console/phone/operators", do="on")
     assert "آماده" in page.text and page.headers["Refresh"] == "5"
     page = await browser.submit(page, "/console/phone/operators", do="pause", reason="prayer")

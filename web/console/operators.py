@@ -34,7 +34,8 @@ async def show(visit: Visit) -> web.StreamResponse:
     page = visit.page(
         "console/operators.html",
         mine=mine, ringing=desk.pop_up(login), colleagues=[one for one in desk.duties() if one.login != login],
-        waiting=desk.waiting(), reasons=REASONS, names=_names(visit),
+        waiting=[(_queue(visit, one), count) for one, count in desk.waiting().items()],
+        reasons=REASONS, names=_names(visit),
         talks=lambda one: desk.pop_up(one) is not None, nothing="none" in visit.request.query,
         places=[(place, _place(visit, place)) for place in desk.places()],
     )  # fmt: skip
@@ -84,7 +85,11 @@ def _place(visit: Visit, place: str) -> str:
     units = visit.parts.config.units
     if any(unit.slug == place for unit in units):
         return str(units.name(place, visit.lang))
-    return visit.t("console.phone.queue_named", name=place)
+    return _queue(visit, place)
+
+
+def _queue(visit: Visit, name: str) -> str:
+    return visit.t("console.phone.queue_named", name=telephone(visit).operators.roster.named(name, visit.lang))
 
 
 def _names(visit: Visit) -> dict[str, str]:
