@@ -51,6 +51,7 @@ async def test_the_state_needs_the_code_and_the_words_need_the_pin(site: Site):
     state = await track(browser, code)
     assert state.status == 200
     assert TEXT not in state.text
+    assert re.search(r"<title>پروندهٔ [۰-۹]{3}-[۰-۹]{4}-[۰-۹]{4} – ", state.html)
     proven = await track(browser, code, pin)
     assert TEXT in proven.text
 
