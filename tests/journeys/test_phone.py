@@ -25,8 +25,10 @@ from tests.journeys.phones.baresip import Baresip
 from tests.journeys.phones.small import Small
 from tests.journeys.running import ROOT, Demo, Operator, until
 
-COMPLAINT = "سلام. زبالهٔ کوچهٔ ما یک هفته است جمع نشده است. لطفاً رسیدگی کنید."
-ANSWER = "زبالهٔ کوچهٔ شما امروز جمع شد و برنامهٔ آن درست شد."
+COMPLAINT = "زبالهٔ کوچهٔ ما یک هفته است جمع نشده است."
+ANSWER = "زبالهٔ کوچهٔ شما امروز جمع شد."
+LISTEN = 33  # seconds in which the code is said twice and then the PIN
+READ = 14  # seconds in which state and answer are read, or that the PIN is wrong
 CODE, PIN = "کدِ پیگیریِ شما", "رمزِ چهار رقمی"  # words after which they are spoken
 
 
@@ -46,6 +48,11 @@ def say(voice, tmp_path_factory) -> Path:
 @pytest.fixture
 def operator(demo: Demo) -> Operator:
     return Operator(demo, "manager")
+
+
+def pause(seconds: int) -> str:
+    """Steps of the small telephone."""
+    return "," * seconds
 
 
 def peer(name: str) -> str:
@@ -154,30 +161,30 @@ def test_pyvoip_hears_the_welcome_in_persian_speaks_and_hangs_up(demo, say, tmp_
 # ---------------------------------------------------------------- the whole journey
 
 
-@pytest.mark.timeout(240)  # three calls, heard to the end
+@pytest.mark.timeout(240)  # three calls; sentences that other stories hear are cut short by the next key
 def test_a_message_its_code_and_pin_the_answer_and_hearing_it(demo, operator, say, voice, tmp_path):
     before = tickets(operator)
     first, second = tmp_path / "first.wav", tmp_path / "second.wav"
-    with Small(demo.facts["sip"], "wait,1,0,wait,say,#,,3,wait,#,wait", say=say, hear=first) as phone:
+    with Small(demo.facts["sip"], f",1,0,wait,say,#,,3,{pause(LISTEN)}hangup", say=say, hear=first) as phone:
         assert phone.end() == 0, phone.lines
     ticket = the_new_one(operator, before)
     sound = ear.read(first.read_bytes())
-    for sentence in ("ivr.menu.welcome", "ivr.menu.main", "ivr.menu.record", "ivr.menu.goodbye"):
-        assert ear.share(sound, ear.said(Item(sentence))) > 0.8, sentence
+    assert ear.share(sound, ear.said(Item("ivr.menu.record"))) > 0.8
     assert ear.share(played(operator, ticket), voice.astype(float)) > 0.9
     code, pin = ear.digits(sound, CODE, 11), ear.digits(sound, PIN, 4)
     assert operator.ticket(code) == ticket
 
     assert operator.reply(ticket, ANSWER).status == 200
-    with Small(demo.facts["sip"], f"5,{code}#{pin},wait,hangup", hear=second) as phone:
+    with Small(demo.facts["sip"], f"5,{code}#{pin},{pause(READ)}hangup", hear=second) as phone:
         assert phone.end() == 0, phone.lines
     answer = ear.spoken(ANSWER)
     assert ear.share(ear.read(second.read_bytes()), answer) > 0.9
     assert ear.share(sound, answer) < 0.5
     wrong = tmp_path / "wrong.wav"
-    with Small(demo.facts["sip"], f"5,{code}#{'0000' if pin != '0000' else '1111'},wait,hangup", hear=wrong) as phone:
+    guess = "0000" if pin != "0000" else "1111"
+    with Small(demo.facts["sip"], f"5,{code}#{guess},{pause(READ)}hangup", hear=wrong) as phone:
         assert phone.end() == 0, phone.lines
-    assert ear.loud(ear.read(wrong.read_bytes())) > 2
+    assert ear.share(ear.read(wrong.read_bytes()), ear.said(Item("ivr.prove"))) > 0.8
     assert ear.share(ear.read(wrong.read_bytes()), answer) < 0.5
 
 
