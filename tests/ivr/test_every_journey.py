@@ -28,6 +28,7 @@ from ivr.media import g711
 from ivr.site import read_site
 from tests.ivr.conftest import KEY
 from tests.ivr.sip.kamailio import running
+from tests.ivr.sip.test_phone import share
 from tests.ivr.site import texts
 from tests.ivr.test_channel import gear, until
 from tests.ivr.test_operators import Trusting
@@ -135,6 +136,7 @@ class World:
 
     phone: Trusting
     store: Any
+    files: Any
     door: Door
     folder: Path
     ways: dict[str, str] = field(default_factory=dict)  # path → host:port that is called
@@ -200,6 +202,12 @@ class World:
         """Is it said in what a caller heard?"""
         return await asyncio.to_thread(ear.share, ear.read(sound), ear.spoken(words)) > much
 
+    async def hums(self, left: Inbound) -> bool:
+        """Is the recording that was kept what the telephone said, from its beginning to its end?"""
+        [kept] = left.files
+        samples = g711.read_wav(await self.files.read(kept.key)).astype(float)
+        return 2.0 < len(samples) / g711.RATE < 4.0 and share(samples, 300) > 0.9
+
     def brought(self, number: str) -> list[tuple[Inbound, Receipt]]:
         return [(what, receipt) for who, what, receipt in self.door.taken if who == e164(number)]
 
@@ -228,7 +236,7 @@ async def world(opened: Any, reactor: Any, folder: Path) -> AsyncIterator[World]
     ours, door = Trusting(made_of, read_site(made_of)), Door(real)
     await ours.start(door)  # type: ignore[arg-type]
     try:
-        yield World(ours, made, door, folder)
+        yield World(ours, made, files, door, folder)
     finally:
         await ours.stop(0)
 
@@ -288,7 +296,7 @@ async def complains(town: World, path: str) -> None:
     sound = ear.read(await town.call(path, "baresip", number, keyed, ends="line"))
     [(left, receipt)] = town.brought(number)
     assert (left.kind, left.contact and left.contact.proven) == ("complaint", True)
-    assert left.ref.endswith("-2")  # the second recording
+    assert left.ref.endswith("-2") and await town.hums(left)  # the second recording
     told = [(CODE, 11, receipt.code), (PIN, 4, receipt.pin), (AGAIN, 4, receipt.pin)]
     for words, many, digits in told:
         assert await asyncio.to_thread(ear.digits, sound, words, many) == digits
@@ -328,7 +336,8 @@ async def objects(town: World, path: str) -> None:
     """A request, spoken anew; its answer found without a code, heard, objected to by voice."""
     number = town.number()
     await town.call(path, "sipp", number, [*leaves(("main", "3"), again=True), ("send said", "")])
-    assert [(what.kind, what.ref[-2:]) for what, _ in town.brought(number)] == [("request", "-2")]
+    [(left, _)] = town.brought(number)
+    assert (left.kind, left.ref[-2:]) == ("request", "-2") and await town.hums(left)
     objected = await answered(town, number)
     hears = [("verdict", "3"), *says("object")]
     sound = await town.call(path, "sipp", number, mine(*hears), ends="line")
