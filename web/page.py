@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -127,8 +128,9 @@ class Words:
         return self.t("portal.size.mb", n=self.digits(f"{octets / 1_000_000:.1f}"))
 
 
+@cache
 def environment() -> jinja2.Environment:
-    """Templates of this package, escaped always, strict about unknown names."""
+    """Templates of this package, escaped always, strict about unknown names; each is compiled once a process."""
     env = jinja2.Environment(
         loader=jinja2.PackageLoader("web", "templates"),
         autoescape=True,
