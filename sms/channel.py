@@ -166,7 +166,7 @@ class Sms:
             await self._keep_raw(line, item.raw, ", ".join(item.defects))
         elif isinstance(item, Part) and not assembly.good(item):
             head = f"{item.id} {item.sender} {item.ref} {item.number}/{item.total}\n".encode()
-            await self._keep_raw(line, head + item.data, "part numbers that cannot be")
+            await self._keep_raw(line, head + item.data, "part_numbers")
         elif isinstance(item, Part):
             assert self._joining is not None
             await self._joining.part(provider, line, item)

@@ -146,7 +146,7 @@ class Incoming:
         text = whole.arrival.text
         for hole in holes:
             text = text.replace("\ufffc", hole, 1)
-        defects = (*whole.arrival.defects, *(["part missing"] if holes else []))
+        defects = (*whole.arrival.defects, *(["part_missing"] if holes else []))
         arrival = replace(whole.arrival, text=text, defects=defects)
         if not whole.late:
             return await self.arrived(door, whole.provider, name, arrival)

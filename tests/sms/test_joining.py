@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from config import read
 from core.clock import HandClock
+from core.schema import message
 from core.text import fold
 from sms import alphabet, assembly, parts
 from sms.joining import Joining, Whole
@@ -197,6 +200,11 @@ async def test_numbers_that_cannot_be_are_kept_raw_and_acknowledged(tmp_path: Pa
             await home.paper().sink.arrived(bad)
         assert len(await home.tickets()) == 5
         assert await home.keys() == []
+        defects = await home.store.read(
+            lambda s: {tuple(meta["defects"]) for meta in s.scalars(sa.select(message.c.meta))}
+        )
+    assert defects == {("part_numbers",)}
+    assert read().texts("console.defect.part_numbers", "fa") == "شمارهٔ بخش‌های پیامک نادرست است"
 
 
 async def test_a_confidential_long_text_leaves_no_copy_in_the_drawer(tmp_path: Path):
