@@ -12,6 +12,7 @@ import difflib
 import re
 import types
 import typing
+import zoneinfo
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
@@ -65,6 +66,15 @@ class Match:
             raise Bad("bad-value", f"give {self.what}, not {value!r}")
 
 
+def known_zone(value: str) -> None:
+    """Raise Bad for what is no time zone."""
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise Bad("bad-value", f"give a time zone like Asia/Tehran, not {value!r}") from None
+
+
+Zone = Annotated[str, known_zone]
 Slug = Annotated[str, Match(r"[a-z0-9-]{2,40}", "2 to 40 of a-z, 0-9 and -")]
 Port = Annotated[int, Range(0, 65535)]
 

@@ -31,7 +31,7 @@ class Agency:
     domain: str  #: of its mail addresses
     lang: str = "fa"  #: the first language; others follow in `langs`
     langs: tuple[str, ...] = ("fa", "en")
-    zone: str = "Asia/Tehran"
+    zone: shape.Zone = "Asia/Tehran"
     phone: str = ""  #: told where a page cannot be shown
     sms: str = ""
     area: str = ""  #: its telephone area code, for numbers of 8 digits
