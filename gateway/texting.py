@@ -64,10 +64,12 @@ class Texting:
 
     async def send(self, asked: Mapping[str, Any]) -> int:
         """Queue a text like any other; the number of its row."""
-        self._sms()
         number = phones.parse(str(asked["to"]))
         if number is None or not phones.mobile(number):
             raise WrongInput("to", "unknown")
+        if not str(asked["text"]).strip():
+            raise WrongInput("text", "empty")
+        self._sms()
         ref = f"command:{secrets.token_hex(16)}"
         note = Note("sms", ref, number, "plain", {"text": str(asked["text"])}, asked.get("line"))
         await self._door.tell(note)
@@ -140,4 +142,7 @@ def moment(text: str) -> int:
     """ms UTC of `6h` (ago) or an ISO moment in local time. Raises ValueError."""
     if text.endswith("h") and text[:-1].isdigit():
         return int((time.time() - timedelta(hours=int(text[:-1])).total_seconds()) * 1000)
-    return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+    try:
+        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
+    except ValueError:
+        raise ValueError(f"--since: {text!r} is neither hours like 6h nor a moment like 2024-08-14T11:00") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import NotFound
+from core.errors import NotFound, WrongInput
 from gateway import control, texting
 from gateway.control import Control
 
@@ -72,8 +72,14 @@ async def test_a_socket_left_by_a_crash_is_in_nobodys_way(tmp_path: Path):
     await second.stop(0)
 
 
+@pytest.mark.parametrize(("to", "text", "field"), [("02433000000", "سلام", "to"), ("09120000000", " \n", "text")])
+async def test_a_text_to_no_mobile_or_without_words_is_not_queued(to, text, field):
+    with pytest.raises(WrongInput, match=field):
+        await texting.Texting(None, None, {}).send({"to": to, "text": text})
+
+
 def test_moments_are_hours_ago_or_dates():
     assert texting.moment("1h") < texting.moment("0h")
     assert texting.moment("2024-08-14T11:00:00+03:30") == 1_723_620_600_000
-    with pytest.raises(ValueError, match="Invalid"):
+    with pytest.raises(ValueError, match="neither hours like 6h nor a moment"):
         texting.moment("yesterday")
