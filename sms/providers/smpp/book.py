@@ -39,6 +39,9 @@ class Entry:
     mark: str
     at: int
     key: int = 0
+    late: bool = (
+        False  #: found after the doubt: told with each receipt, since a kill may have kept the first from the store
+    )
     states: dict[str, DeliveryState] = field(default_factory=dict)
 
 
@@ -133,11 +136,11 @@ class Book:
         entry = self._enter(known, _mark(number), now, key)
         return entry.ref, self._early_of(entry)
 
-    def _enter(self, ids: Sequence[str], mark: str, now: int, key: int) -> Entry:
-        entry = Entry(",".join(ids), ids, mark, now, key)
+    def _enter(self, ids: Sequence[str], mark: str, now: int, key: int, late: bool = False) -> Entry:
+        entry = Entry(",".join(ids), ids, mark, now, key, late)
         self._tries.over(key)
         self._add(entry)
-        self._write({"ref": entry.ref, "mark": mark, "at": now, "key": key})
+        self._write({"ref": entry.ref, "mark": mark, "at": now, "key": key} | ({"late": True} if late else {}))
         return entry
 
     def _adopted(self, one: Try, id_: str, state: DeliveryState | None, why: str, now: int) -> list[Report]:
@@ -147,7 +150,7 @@ class Book:
         if not one.whole:
             self._write({"try": one.key, "id": id_, "state": state})
             return []
-        entry = self._enter(list(one.states), one.mark, now, one.key)
+        entry = self._enter(list(one.states), one.mark, now, one.key, late=True)
         self._found.append(Found(one.key, entry.ref, len(entry.ids)))
         said = [(each, told) for each, told in one.states.items() if told is not None]
         reports = [self._stand(entry, each, Receipt(each, "", told, why)) for each, told in said]
@@ -157,6 +160,8 @@ class Book:
         """What a receipt says of its text. One that fits no text is told by its own id."""
         entry, id_ = self._find(receipt)
         if entry is not None:
+            if entry.late:
+                self._found.append(Found(entry.key, entry.ref, len(entry.ids)))
             report = self._stand(entry, id_, receipt)
             return [report] if report is not None else []
         one = self._tries.whose(receipt.id, _mark(receipt.number), receipt.reference)
@@ -253,7 +258,7 @@ class Book:
         elif "at" in row and row["at"] > now - KEPT:
             key = int(row.get("key", 0))
             self._tries.over(key)
-            self._add(Entry(ref, ref.split(","), str(row.get("mark", "")), int(row["at"]), key))
+            self._add(Entry(ref, ref.split(","), str(row.get("mark", "")), int(row["at"]), key, "late" in row))
         elif "state" in row and ref in self._entries:
             self._entries[ref].states[str(row["id"])] = DeliveryState(row["state"])
 

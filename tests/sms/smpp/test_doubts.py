@@ -139,6 +139,13 @@ def test_what_left_before_a_kill_is_found_by_our_reference(book):
     assert book().known(KEY) == ("a7", 1)
 
 
+def test_what_a_kill_kept_from_the_store_is_told_again_with_its_receipt(book):
+    doubtful(book).received(receipt("a7"), 1)
+    again = book()
+    assert again.received(receipt("a7"), 2) == [Report("a7", DELIVERED)]
+    assert again.take_found() == [Found(KEY, "a7", 1)]
+
+
 def test_without_a_reference_one_text_alone_to_its_number_is_found(book):
     mine = doubtful(book)
     assert mine.received(receipt("9", None, OTHER), 1) == [Report("9", DELIVERED)]
