@@ -135,8 +135,20 @@ def _best(host: str) -> Wire:
 
 
 def _go_first() -> None:
-    """Ask the scheduler to prefer this thread: on one core it would wait for the loop's whole slice else."""
-    try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # Linux: of this thread alone
-    except OSError:
-        log.info("media clock runs at the common priority")
+    """Ask the scheduler to prefer this thread: on one core it would wait for others' whole slices else."""
+    for way in (_by_turns, _nicer):
+        try:
+            way()
+        except (OSError, AttributeError):  # not permitted, or not on this system
+            continue
+        return
+    log.info("media clock runs at the common priority")
+
+
+def _by_turns() -> None:
+    """Before everything that is not real time; root, CAP_SYS_NICE or a limit (LimitRTPRIO=) may."""
+    os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(os.sched_get_priority_min(os.SCHED_RR)))
+
+
+def _nicer() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)  # Linux: of this thread alone
