@@ -1,4 +1,4 @@
-"""A fresh SQLite store with the newest schema: made by the migrations once a process, copied for whoever needs one."""
+"""What many tests begin with, made once a process: a fresh SQLite store, copied for each; the sample agency, read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,19 @@ import threading
 from functools import cache
 from pathlib import Path
 
+import config
+from config.values import Config
 from core import store
 
 
+@cache
+def sample() -> Config:
+    """The agency that ships."""
+    return config.read()
+
+
 def blank_file(path: Path) -> str:
-    """Put one at `path`, unless something is there; its URL."""
+    """Put a store with the newest schema at `path`, unless something is there; its URL."""
     if not path.exists():
         path.write_bytes(_blank())
     return f"sqlite:///{path}"

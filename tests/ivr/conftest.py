@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest_asyncio
 
-import config as configuration
 from core import office, seed, store
 from core.cipher import Keyring
 from core.clock import SystemClock
 from core.files import Files
 from core.intake import Desk
 from core.throttle import Throttle
-from tests.blank import blank_file
+from tests.blank import blank_file, sample
 
 KEY = b"k" * 32
 
@@ -21,7 +20,7 @@ async def opened(tmp_path):
     """A store on SQLite with the sample agency, and its files."""
     ring, clock = Keyring({1: KEY}), SystemClock()
     made = await store.open(blank_file(tmp_path / "pasokh.db"), clock, tmp_path, ring.key("chain"))
-    site = configuration.read()
+    site = sample()
     throttle = Throttle(site.settings.limits, clock)
     office.bind(made, office.Office(site, ring, clock, throttle))
     await seed.seed(made, site)

@@ -9,7 +9,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-import config as configuration
 from core import office, store
 from core.channels import Gear, Outbound, RawReply, RawRequest
 from core.cipher import Keyring, unseal
@@ -21,7 +20,7 @@ from core.schema import message, outbox, raw, ticket
 from core.store import Store
 from core.throttle import Throttle
 from sms import channel as sms
-from tests.blank import blank_file
+from tests.blank import blank_file, sample
 from tests.leaks import hide
 from tests.sms.paper import PAPERS, Paper
 
@@ -99,7 +98,7 @@ async def house(
     """`lines`: the sms table of lines.toml; else one line by one paper provider, changed by `more`."""
     clock, ring = HandClock(NOON), Keyring({1: b"k" * 32})
     opened = await store.open(blank_file(folder / "pasokh.db"), clock, folder, ring.key("chain"))
-    site = configuration.read()
+    site = sample()
     throttle = Throttle(site.settings.limits, clock)
     office.bind(opened, office.Office(site, ring, clock, throttle))
     files = Files(folder / "files", ring, opened)
