@@ -45,6 +45,8 @@ async def run(options: argparse.Namespace) -> int:
     try:
         todo = steps(options.keys, options.say is not None)
         spoken = voice(options.say) if options.say is not None else None
+        if options.hear is not None and not options.hear.parent.is_dir():
+            raise ValueError(f"--hear: there is no folder {options.hear.parent}")
         peer = Peer("callers", allow=(options.allow,))
         peer.networks()
         numbers = dict.fromkeys(options.extension or ["*"], "answered")
@@ -60,7 +62,7 @@ async def run(options: argparse.Namespace) -> int:
 
 
 class Waiting:
-    """One telephone for one call at a time; a second caller is told that it is busy."""
+    """A telephone for each extension; a second caller of the same one is told that it is busy."""
 
     def __init__(
         self, reactor: Any, settings: Line, todo: Sequence[str], spoken: Run | None, hear: Path | None, stay: float,
@@ -69,7 +71,7 @@ class Waiting:
         self._reactor, self._settings = reactor, settings
         self._todo, self._spoken, self._hear, self._stay, self._tell = todo, spoken, hear, stay, tell
         self._rings: asyncio.Queue[SipLeg] = asyncio.Queue()
-        self._busy = False
+        self._busy: set[str] = set()  # extensions
 
     async def serve(self, calls: int = 0) -> None:
         """Answer calls until cancelled, or so many. Raises OSError when the address cannot be had."""
@@ -80,27 +82,30 @@ class Waiting:
         try:
             plane.start(line.on_events, asyncio.get_running_loop())
             self._tell(f"waiting at {host}:{line.port}")
-            answered = 0
-            while not calls or answered < calls:
-                await self._take(await self._rings.get())
-                self._busy = False
-                answered += 1
+            async with asyncio.TaskGroup() as group:
+                answered = 0
+                while not calls or answered < calls:
+                    group.create_task(self._take(await self._rings.get()))
+                    answered += 1
         finally:
             await line.stop(0)
             plane.stop()
 
     def _rung(self, leg: SipLeg) -> None:
-        if self._busy:
+        if leg.called in self._busy:
             leg.hang_up()
             return
-        self._busy = True
+        self._busy.add(leg.called)
         self._rings.put_nowait(leg)
 
     async def _take(self, leg: SipLeg) -> None:
         self._tell(f"rung at {leg.called}")
-        if not await leg.answer():
-            self._tell("they hung up before the answer")
-            return
-        self._tell("answered")
-        with paper(self._hear) as path:
-            await Handset(leg, path, self._spoken, self._stay, self._tell).go(self._todo)
+        try:
+            if not await leg.answer():
+                self._tell("they hung up before the answer")
+                return
+            self._tell("answered")
+            with paper(self._hear) as path:
+                await Handset(leg, path, self._spoken, self._stay, self._tell).go(self._todo)
+        finally:
+            self._busy.discard(leg.called)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tests.ivr.sip.kamailio import running
 from tests.ivr.site import texts
 from tests.journeys.phones import ear
 from tests.journeys.phones.baresip import Baresip
+from tests.journeys.phones.small import Small
 from tests.journeys.running import ROOT, Demo, Operator, Page, until
 from tests.journeys.test_phone import peer, played, the_new_one, tickets
 
@@ -75,6 +77,36 @@ class Desk:
         raise AssertionError(f"never said {words!r}: {self.lines}")
 
 
+class Rung:
+    """`pasokh answer` for every extension at the demo's desk; what it says is in `lines`."""
+
+    def __init__(self, demo: Demo) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gateway", "answer", "--at", desk(demo)],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
+            env={"PYTHONUNBUFFERED": "1", "PATH": "/usr/bin:/bin"},
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Rung:
+        until(lambda: self.lines)
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        self.process.terminate()
+        assert self.process.wait(20) == 0
+        self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.strip())
+
+
 def desk(demo: Demo) -> str:
     """Where operators' telephones are rung."""
     [place] = {one["uri"].partition("@")[2] for one in demo.facts["telephones"]}
@@ -125,6 +157,7 @@ def test_an_operator_takes_a_citizens_call_at_a_telephone_of_the_demo(demo, tmp_
         handset.until("they hung up")
         handset.process.wait(20)
         until(lambda: WRAP_UP in board(operator).text)
+    now(operator, "off")
     caller = ear.read(citizen.heard())
     assert ear.share(caller, ear.said(Item("ivr.queue.place", {"place": 1}))) > 0.8
     assert ear.share(caller, g711.decode("pcma", music().pcma).astype(float)) > 0.1  # a few seconds of sixteen
@@ -133,6 +166,26 @@ def test_an_operator_takes_a_citizens_call_at_a_telephone_of_the_demo(demo, tmp_
     ticket = the_new_one(Operator(demo, "manager"), before)
     assert ear.loud(played(operator, ticket)) > 1
     until(lambda: "secretary" in operator.get(f"/console/t/{ticket}").text)  # the call, on its caller's history
+
+
+def test_from_the_console_a_lead_listens_and_the_operator_passes_the_caller_on(demo):
+    operator, lead = Operator(demo, "lead", "secretariat"), Operator(demo, "manager")
+    now(operator, "on")
+    with Rung(demo) as telephones, Small(demo.facts["sip"], "0,wait,wait,wait,wait") as citizen:
+        citizen.until("answered")
+        until(lambda: TALKING in board(operator).text, 40)
+        assert ordered(lead, "listen", operator="secretary").status == 200
+        until(lambda: "rung at 100" in telephones.lines)
+        assert ordered(operator, "pass", to="services").status == 200
+        until(lambda: "rung at 200" in telephones.lines)
+        assert "rung at 110" in telephones.lines
+    now(operator, "off")
+
+
+def ordered(who: Operator, what: str, **fields: str) -> Page:
+    """A button of the place in the console, pressed."""
+    csrf = re.findall(r'name="csrf" value="([^"]+)"', board(who).html)[0]
+    return who.post(f"/console/phone/operators/{what}", csrf=csrf, **fields)
 
 
 def test_an_operator_takes_a_call_that_came_through_kamailio(demo, tmp_path):

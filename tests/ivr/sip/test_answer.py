@@ -1,4 +1,4 @@
-"""The small telephone that waits: it answers its extension, presses its keys, is busy for a second caller."""
+"""The small telephone that waits: it answers its extensions, presses its keys, each is busy for a second caller."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_it_answers_its_extension_presses_1_and_keeps_what_it_hears(reacto
 
 async def test_another_extension_is_404_and_a_second_caller_busy(reactor, tmp_path):
     told: list[str] = []
-    line = Line(bind=("udp:127.0.0.1:0",), peer=EVERYBODY, numbers={"110": "answered"}, rtp="0")
+    line = Line(bind=("udp:127.0.0.1:0",), peer=EVERYBODY, numbers=dict.fromkeys(("110", "100"), "answered"), rtp="0")
     serving = asyncio.ensure_future(Waiting(reactor, line, [], None, None, 30, told.append).serve())
     await until(lambda: told)
     there = ("127.0.0.1", int(told[0].rpartition(":")[2]))
@@ -50,7 +50,8 @@ async def test_another_extension_is_404_and_a_second_caller_busy(reactor, tmp_pa
             first = await home.line.call(Wanted("sip:110@x", there))
             second = await home.line.call(Wanted("sip:110@x", there))
             other = await home.line.call(Wanted("sip:999@x", there))
-            assert isinstance(first, SipLeg)
+            beside = await home.line.call(Wanted("sip:100@x", there))  # a lead who listens
+            assert isinstance(first, SipLeg) and isinstance(beside, SipLeg)
             assert isinstance(second, NotReached) and second.outcome == TryLater("busy")
             assert isinstance(other, NotReached) and other.outcome == Refused("no such number")
     finally:
