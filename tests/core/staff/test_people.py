@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from core import desk, out, outbox, outcomes, people, schema, seed
+from core import desk, office, out, outbox, outcomes, people, schema, seed
 from core.channels import Refused, Unknown
 from core.errors import NotAllowed, NotFound, WrongInput, WrongState
 from core.people import Denied
@@ -15,6 +16,14 @@ from tests.core.staff.conftest import World
 
 PASSWORD = "باران-در-کوه ۱۴۰۴"
 PEER = "192.0.2.9"
+
+
+@pytest.fixture(autouse=True)
+def by_password_alone(world: World) -> None:
+    """As on the loopback demo; the second factor has its own file, test_factors.py."""
+    settings = replace(world.office.config.settings, second_factor="optional")
+    world.office = replace(world.office, config=replace(world.office.config, settings=settings))
+    office.bind(world.store, world.office)
 
 
 async def signed_in(world: World, login: str = "subscribers") -> Session:
