@@ -81,6 +81,7 @@ async def test_a_trial_call_is_the_very_machine_of_the_line(site, phone):
     browser = await admin(site)
     page = await browser.get("/console/phone/simulator", params={"menu": "main", "in": "fa", "keys": "1 0 r5"})
     assert "پیامِ شما پنج ثانیه است" in page.text
+    assert "می‌فشارد ۱" in page.text and "می‌فشارد 1" not in page.text
     page = await browser.get(
         "/console/phone/simulator", params={"menu": "main", "in": "fa", "keys": "1 0 r5", "press": "3"}
     )
