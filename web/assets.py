@@ -20,7 +20,7 @@ BUNDLES = {
     "portal.css": ("tokens", "base", "form", "page", "print"),
     "console.css": ("tokens", "base", "form", "console", "print"),
 }
-TYPES = {".css": "text/css", ".woff2": "font/woff2", ".svg": "image/svg+xml"}
+TYPES = {".css": "text/css", ".woff2": "font/woff2", ".svg": "image/svg+xml", ".js": "text/javascript"}
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -84,7 +84,7 @@ def bundle(name: str, font: str = "") -> str:
 
 def plain() -> dict[str, bytes]:
     """Files that need no building."""
-    return {path.name: path.read_bytes() for path in STATIC.glob("*.svg")}
+    return {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in (".svg", ".js")}
 
 
 def hashed(name: str, data: bytes) -> str:

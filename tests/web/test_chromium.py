@@ -56,6 +56,19 @@ async def look(page: Page, address: str) -> None:
     assert not unnamed, f"{address}: fields without a label: {unnamed}"
 
 
+async def test_a_scanned_receipt_puts_its_code_into_the_field_and_no_request_has_it(site: Site):
+    asked: list[str] = []
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        page = await browser.new_page(locale="fa")
+        page.on("request", lambda request: asked.append(request.url))
+        await page.goto(f"http://{site.client.host}:{site.client.port}/track#69804452930")
+        assert await page.input_value("#code") == "69804452930"
+        assert await page.evaluate("document.activeElement.name") == "proof"
+        await browser.close()
+    assert asked and not [url for url in asked if "69804452930" in url.partition("#")[0]]
+
+
 async def test_every_page_fits_and_breaks_no_policy(site: Site):
     await speak_up(site, site.browser())
     base = f"http://{site.client.host}:{site.client.port}"
