@@ -7,13 +7,13 @@ text under the same reference is a second generation in the same box. What a box
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sms import alphabet
 from sms.providers.base import Coding, Part
 
-MOST = 20  # parts of a text
+MOST = 255  # parts of a text: what their header can count, GSM 03.40 s 9.2.3.24.1
 STALE = 600_000  # ms after its first part a set takes no new numbers: those are another text's
 SHUT = 86_400_000  # ms a whole set still knows its repeats
 RELEASE = 300_000  # ms a set waits for its missing parts
@@ -113,6 +113,17 @@ def join(mine: Set) -> tuple[str, tuple[str, ...]]:
             odd += defects
         text += HOLE
     return text[:-1], tuple(dict.fromkeys(odd))
+
+
+def gaps(missing: Sequence[int]) -> list[tuple[int, int]]:
+    """First and last of each run of missing numbers."""
+    runs: list[tuple[int, int]] = []
+    for number in missing:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs
 
 
 def taken(mine: Set) -> dict[str, bytes | None]:

@@ -32,7 +32,7 @@ from core.channels import (
     Verdict,
 )
 from core.errors import Guarded, Locked, NotFound, WrongInput, WrongState
-from sms import echo, keywords, wording
+from sms import assembly, echo, keywords, wording
 from sms.joining import Whole
 from sms.keywords import Open, Reading, Wish
 from sms.providers.base import Arrival
@@ -142,11 +142,12 @@ class Incoming:
         """A text put together of parts; what came too late amends the ticket."""
         lang = self._lines[name].lang
         show = words_of.persian if lang == "fa" else str
-        holes = [self._say("sms.part_missing", lang, n=show(n), total=show(whole.total)) for n in whole.missing]
         text = whole.arrival.text
-        for hole in holes:
-            text = text.replace("\ufffc", hole, 1)
-        defects = (*whole.arrival.defects, *(["part_missing"] if holes else []))
+        for first, last in assembly.gaps(whole.missing):
+            which = show(first) if first == last else f"{show(first)}–{show(last)}"
+            hole = self._say("sms.part_missing", lang, n=which, total=show(whole.total))
+            text = text.replace(assembly.HOLE * (last - first + 1), hole, 1)
+        defects = (*whole.arrival.defects, *(["part_missing"] if whole.missing else []))
         arrival = replace(whole.arrival, text=text, defects=defects)
         if not whole.late:
             return await self.arrived(door, whole.provider, name, arrival)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from config import read
 from core.clock import HandClock
 from core.schema import message
-from core.text import fold
+from core.text import fold, persian
 from sms import alphabet, assembly, parts
 from sms.joining import Joining, Whole
 from sms.providers.base import Coding, Part
@@ -183,6 +183,22 @@ async def test_after_five_minutes_what_is_there_is_a_ticket_and_a_late_part_amen
         assert await home.keys() == ["received"]
 
 
+async def test_a_text_of_a_hundred_parts_is_one_ticket_and_a_run_of_lost_ones_is_one_note(tmp_path: Path):
+    words = "".join(f" سطر{n:05d} " * 7 for n in range(100))
+    heard = cut(words, 6)
+    assert len(heard) > 100
+    async with house(tmp_path) as home:
+        await hear(home, *heard)
+        assert await home.texts() == [words.strip()]
+        lost = [part for part in cut(words, 7) if part.number not in (3, *range(10, 90))]
+        await hear(home, *lost)
+        home.clock.advance(300)
+        await home.channel._joining.look()
+        text = (await home.texts())[1]
+    assert text.count("نرسید") == 2
+    assert f"[بخش ۱۰–۸۹ از {persian(len(heard))} نرسید]" in text
+
+
 async def test_after_ten_minutes_another_number_is_another_text(tmp_path: Path, three: list[Part]):
     async with house(tmp_path) as home:
         await hear(home, three[0])
@@ -195,7 +211,7 @@ async def test_after_ten_minutes_another_number_is_another_text(tmp_path: Path, 
 
 async def test_numbers_that_cannot_be_are_kept_raw_and_acknowledged(tmp_path: Path):
     async with house(tmp_path) as home:
-        for total, number in ((2, 3), (2, 0), (21, 1), (1, 1), (0, 0)):
+        for total, number in ((2, 3), (2, 0), (256, 1), (1, 1), (0, 0)):
             bad = Part(f"{total}.{number}", ME, "30001234", 1, 8, total, number, b"\x06\x44", Coding.UCS2)
             await home.paper().sink.arrived(bad)
         assert len(await home.tickets()) == 5
