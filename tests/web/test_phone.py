@@ -310,3 +310,16 @@ async def test_listening_is_for_leads_and_needs_a_talk(site, phone):
     for deed in ("listen", "whisper"):
         answer = await other.post(f"/console/phone/operators/{deed}", {"csrf": csrf, "operator": "secretary"})
         assert answer.status == 403
+
+
+async def test_a_lead_of_another_unit_hears_nobody_of_this_one(site, phone):
+    await people.set_password(site.store, "services", PASSWORD)
+    talks(site, phone, "desk")
+    browser = site.browser()
+    await browser.sign_in("services")
+    page = await browser.get("/console/phone/operators")
+    assert "/console/phone/operators/listen" not in page.html
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page.html)[1]
+    for deed in ("listen", "whisper"):
+        answer = await browser.post(f"/console/phone/operators/{deed}", {"csrf": csrf, "operator": "desk"})
+        assert answer.status == 403

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from aiohttp import web
 
-from core.permissions import Permission
+from core.permissions import Permission, allowed
 from web import forms
 from web.console.phone import telephone
 from web.forms import Bad, Choice
@@ -36,7 +36,8 @@ async def show(visit: Visit) -> web.StreamResponse:
         mine=mine, ringing=desk.pop_up(login), colleagues=[one for one in desk.duties() if one.login != login],
         waiting=[(_queue(visit, one), count) for one, count in desk.waiting().items()],
         reasons=REASONS, names=_names(visit),
-        talks=lambda one: desk.pop_up(one) is not None, nothing="none" in visit.request.query,
+        talks=lambda one: desk.pop_up(one) is not None, hears=lambda right, one: _hears(visit, right, one),
+        nothing="none" in visit.request.query,
         places=[(place, _place(visit, place)) for place in desk.places()],
     )  # fmt: skip
     leads = visit.may(Permission.LISTEN) and any(one.duty != "off" for one in desk.duties())
@@ -77,8 +78,18 @@ async def whisper(visit: Visit) -> web.StreamResponse:
 
 
 async def _listen(visit: Visit, whisper: bool) -> web.StreamResponse:
-    done = telephone(visit).operators.listen(visit.actor.login, visit.form.get("operator"), whisper)
+    operator = visit.form.get("operator")
+    if not _hears(visit, Permission.WHISPER if whisper else Permission.LISTEN, operator):
+        raise web.HTTPForbidden
+    done = telephone(visit).operators.listen(visit.actor.login, operator, whisper)
     raise web.HTTPSeeOther(PAGE if done else f"{PAGE}?none=1")
+
+
+def _hears(visit: Visit, right: Permission, operator: str) -> bool:
+    """A lead hears the operators of units they lead, nobody else's."""
+    member = visit.parts.config.staff.get(operator)
+    rights = visit.site.agency.rights
+    return member is not None and allowed(visit.actor, right, member.unit, rights, now=visit.now())
 
 
 def _place(visit: Visit, place: str) -> str:
