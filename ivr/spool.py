@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from core.text import persian
 from ivr.media import record
 
 LEAST = 2.0  # seconds; less is a slip, not a message
+LONE = 600.0  # seconds a note without a sound is kept: the sound of a call that just began is still to come
 log = logging.getLogger(__name__)
 
 
@@ -95,7 +97,7 @@ class Spool:
     def left(self, live: Collection[str] = ()) -> list[Note]:
         """Notes of all sounds that lie here and belong to no live call (`live`: call ids), oldest first."""
         for note in (*self.folder.glob("*.json"), *self.folder.glob("*.tmp")):
-            if note.stem.rpartition("-")[0] not in live and not note.with_suffix(".wav").exists():
+            if not note.with_suffix(".wav").exists() and _made_at(note) < time.time() - LONE:
                 note.unlink(missing_ok=True)
         sounds = sorted((path for path in self.folder.glob("*.wav") if path.exists()), key=_made_at)
         notes = [_note(path) for path in sounds]
@@ -181,10 +183,10 @@ def _note(sound: Path) -> Note:
     return replace(note, act=Act.NEW.value, kind=None, code=None, pin=None)  # words of another version of this program
 
 
-def _made_at(sound: Path) -> float:
+def _made_at(path: Path) -> float:
     """When it was written last; taken meanwhile: long ago."""
     try:
-        return sound.stat().st_mtime
+        return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
 

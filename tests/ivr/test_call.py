@@ -199,6 +199,15 @@ async def test_a_live_call_is_not_swept(tmp_path):
     assert home.spool.left() == [note]
 
 
+def test_a_note_whose_sound_is_still_to_come_stays_and_one_that_a_crash_left_goes(tmp_path: Path):
+    spool = spools.Spool(tmp_path)
+    spool.begin(spools.Note("just-begun", 1))
+    spool.begin(spools.Note("long-gone", 1))
+    os.utime(tmp_path / "long-gone-1.json", (1, 1))
+    assert spool.left() == []
+    assert [path.name for path in tmp_path.iterdir()] == ["just-begun-1.json"]
+
+
 async def test_a_note_is_private_and_says_what_a_ticket_needs(tmp_path):
     home = house(MemoryDoor(), tmp_path)
     note = spools.Note("ab" * 16, 3, act="object", code=CODE, pin=PIN, path=("welcome",))
