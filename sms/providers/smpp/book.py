@@ -46,6 +46,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Early:
+    """A receipt that fits no text yet: its text's answer is still to come, or never will after a kill -9."""
+
+    id: str
+    mark: str
+    state: DeliveryState | None
+    why: str = ""
+    reference: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A text in doubt that was sent after all."""
 
@@ -61,10 +72,11 @@ class Book:
         self._entries: OrderedDict[str, Entry] = OrderedDict()  # by ref
         self._ids: dict[str, str] = {}  # id as it was given → ref
         self._spelt: dict[str, list[str]] = {}  # id in other spellings → ids as given
-        self._early: OrderedDict[str, tuple[int, list[Receipt]]] = OrderedDict()
+        self._early: OrderedDict[str, tuple[int, list[Early]]] = OrderedDict()
         self._keys: dict[int, str] = {}  # our key → ref
         self._tries = Tries()
         self._found: list[Found] = []
+        self.told_before: list[Report] = []  #: what receipts of an earlier run say, now that no answer comes any more
         self._file: IO[str] | None = None
         self._path: Path | None = None
         self._rows = 0
@@ -101,11 +113,11 @@ class Book:
         one.live = False
         one.states = {id_: None for id_ in ids if id_}
         told: list[Report] = []
-        for id_, (_, waiting) in list(self._early.items()):
-            for receipt in waiting:
-                if self._tries.whose(id_, _mark(receipt.number), receipt.reference) is one:
-                    self._early.pop(id_, None)
-                    told += self._adopted(one, id_, receipt.state, receipt.why, now)
+        for id_, (at, waiting) in list(self._early.items()):
+            if any(self._tries.whose(id_, each.mark, each.reference) is one for each in waiting):
+                self._early.pop(id_, None)
+                for each in waiting:
+                    told += self._placed(each, at, now)
         return told
 
     def late(self, key: int, id_: str, now: int) -> list[Report]:
@@ -153,51 +165,56 @@ class Book:
         entry = self._enter(list(one.states), one.mark, now, one.key, late=True)
         self._found.append(Found(one.key, entry.ref, len(entry.ids)))
         said = [(each, told) for each, told in one.states.items() if told is not None]
-        reports = [self._stand(entry, each, Receipt(each, "", told, why)) for each, told in said]
+        reports = [self._stand(entry, each, told, why) for each, told in said]
         return [*filter(None, reports), *self._early_of(entry)]
 
     def received(self, receipt: Receipt, now: int) -> Sequence[Report]:
         """What a receipt says of its text. One that fits no text is told by its own id."""
-        entry, id_ = self._find(receipt)
+        mark = _mark(receipt.number)
+        entry, id_ = self._find(receipt.id, mark)
         if entry is not None:
             if entry.late:
                 self._found.append(Found(entry.key, entry.ref, len(entry.ids)))
-            report = self._stand(entry, id_, receipt)
+            report = self._stand(entry, id_, receipt.state, receipt.why)
             return [report] if report is not None else []
-        one = self._tries.whose(receipt.id, _mark(receipt.number), receipt.reference)
+        one = self._tries.whose(receipt.id, mark, receipt.reference)
         if one is not None:
             return self._adopted(one, receipt.id, receipt.state, receipt.why, now)
-        _, waiting = self._early.pop(receipt.id, (now, []))
-        self._early[receipt.id] = now, [*waiting, receipt][-10:]
-        self._forget(now)
+        early = Early(receipt.id, mark, receipt.state, receipt.why, receipt.reference)
+        self._wait(early, now)
+        self._write({"early": early, "at": now})
         return [Report(receipt.id, receipt.state, receipt.why)]
 
     # ------------------------------------------------------------ inside
 
-    def _stand(self, entry: Entry, id_: str, receipt: Receipt) -> Report | None:
+    def _wait(self, early: Early, now: int) -> None:
+        _, waiting = self._early.pop(early.id, (now, []))
+        self._early[early.id] = now, [*waiting, early][-10:]
+        self._forget(now)
+
+    def _stand(self, entry: Entry, id_: str, state: DeliveryState | None, why: str) -> Report | None:
         """Delivered when every part is; any other end of a part is the end of the text."""
-        if receipt.state is None:
+        if state is None:
             return None
-        entry.states[id_] = receipt.state
+        entry.states[id_] = state
         if len(entry.ids) > 1:
-            self._write({"ref": entry.ref, "id": id_, "state": receipt.state})
-        if receipt.state is DeliveryState.DELIVERED and any(
+            self._write({"ref": entry.ref, "id": id_, "state": state})
+        if state is DeliveryState.DELIVERED and any(
             entry.states.get(each) is not DeliveryState.DELIVERED for each in entry.ids
         ):
             return Report(entry.ref, DeliveryState.SENT)
-        return Report(entry.ref, receipt.state, receipt.why)
+        return Report(entry.ref, state, why)
 
-    def _find(self, receipt: Receipt) -> tuple[Entry | None, str]:
+    def _find(self, id_: str, mark: str) -> tuple[Entry | None, str]:
         """By the id as it is; else in another spelling, for the same number only."""
-        ref = self._ids.get(receipt.id)
+        ref = self._ids.get(id_)
         if ref is not None:
-            return self._entries[ref], receipt.id
-        mark = _mark(receipt.number)
-        for spelling in spellings(receipt.id):
-            for id_ in self._spelt.get(spelling, ()):
-                entry = self._entries[self._ids[id_]]
+            return self._entries[ref], id_
+        for spelling in spellings(id_):
+            for known in self._spelt.get(spelling, ()):
+                entry = self._entries[self._ids[known]]
                 if entry.mark == mark:
-                    return entry, id_
+                    return entry, known
         return None, ""
 
     def _early_of(self, entry: Entry) -> list[Report]:
@@ -206,13 +223,32 @@ class Book:
         mine = {spelling for id_ in entry.ids for spelling in (id_, *spellings(id_))}
         found: list[Report] = []
         for id_ in [id_ for id_ in self._early if id_ in mine or mine & set(spellings(id_))]:
-            for receipt in self._early[id_][1]:
-                known, part = self._find(receipt)
+            for each in self._early[id_][1]:
+                known, part = self._find(id_, each.mark)
                 if known is entry:
-                    report = self._stand(entry, part, receipt)
+                    report = self._stand(entry, part, each.state, each.why)
                     found += [report] if report else []
                     self._early.pop(id_, None)
         return found
+
+    def _left_before(self, now: int) -> list[Report]:
+        """What waited for an answer when an earlier run ended: it is known by now, or never will be."""
+        told: list[Report] = []
+        before, self._early = self._early, OrderedDict()
+        for at, waiting in before.values():
+            for each in waiting:
+                told += self._placed(each, at, now)
+        return told
+
+    def _placed(self, early: Early, at: int, now: int) -> list[Report]:
+        entry, part = self._find(early.id, early.mark)
+        if entry is not None:
+            return [*filter(None, [self._stand(entry, part, early.state, early.why)])]
+        one = self._tries.whose(early.id, early.mark, early.reference)
+        if one is not None:
+            return self._adopted(one, early.id, early.state, early.why, now)
+        self._wait(early, at)
+        return []
 
     def _add(self, entry: Entry) -> None:
         self._entries[entry.ref] = entry
@@ -250,11 +286,15 @@ class Book:
                 self._replay(_row(line), now)
                 self._rows += old == path
         self._path, self._file = path, path.open("a", encoding="utf-8")
+        self.told_before = self._left_before(now)
 
     def _replay(self, row: dict[str, Any], now: int) -> None:
         ref = str(row.get("ref", ""))
         if "try" in row or "over" in row:
             self._replay_try(row, now)
+        elif "early" in row:
+            if row["at"] > now - KEPT:
+                self._wait(msgspec.convert(row["early"], Early), row["at"])
         elif "at" in row and row["at"] > now - KEPT:
             key = int(row.get("key", 0))
             self._tries.over(key)

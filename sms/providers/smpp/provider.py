@@ -69,6 +69,7 @@ class Smpp(Plain):
         self._sink = sink
         password = await asyncio.to_thread(_password, self._settings)
         self._book = await asyncio.to_thread(Book, self._path(sink), sink.clock.now())
+        self._spread(self._book.told_before)
         modes = [Mode.TX, Mode.RX] if self._settings.bind == "tx+rx" else [Mode(self._settings.bind)]
         self._links = [Link(self._settings, mode, password, sink.reactor, self) for mode in modes]
         self._runs = [asyncio.create_task(link.run(), name=f"smpp {self.name}") for link in self._links]

@@ -183,6 +183,42 @@ def test_a_receipt_that_came_before_the_doubt_counts_after_it(book):
     assert mine.take_found() == [Found(KEY, "7", 1)]
 
 
+def test_two_receipts_that_came_before_the_doubt_both_count_after_it(book):
+    mine = book()
+    mine.tried(KEY, NUMBER, 1, 0)
+    mine.received(receipt("7", state=SENT), 1)
+    mine.received(receipt("7"), 1)
+    assert mine.doubted(KEY, [""], 2) == [Report("7", SENT), Report("7", DELIVERED)]
+
+
+def test_a_receipt_that_came_before_the_kill_counts_after_it(book):
+    mine = book()
+    mine.tried(KEY, NUMBER, 1, 0)
+    mine.tried(KEY + 1, NUMBER, 1, 0)
+    mine.received(receipt("7"), 1)  # its answer is on the way
+    again = book()
+    assert again.told_before == [Report("7", DELIVERED)]
+    assert again.take_found() == [Found(KEY, "7", 1)]
+    assert book().known(KEY) == ("7", 1)
+
+
+def test_a_receipt_that_came_before_its_answer_and_a_kill_is_told_of_the_text(book):
+    mine = book()
+    mine.tried(KEY, NUMBER, 1, 0)
+    mine.received(receipt("7"), 1)
+    mine.accepted(["7"], NUMBER, 2, KEY)
+    again = book()
+    assert (again.told_before, again.take_found()) == ([Report("7", DELIVERED)], [])
+
+
+def test_a_receipt_of_nothing_of_ours_is_forgotten_after_three_days(book):
+    book().received(receipt("7"), 1)
+    assert book(2).told_before == []
+    later = book(73 * 3_600_000)
+    later.tried(KEY, NUMBER, 1, 73 * 3_600_000)
+    assert later.doubted(KEY, [""], 73 * 3_600_000) == []
+
+
 def test_parts_are_put_together_over_a_restart(book):
     mine = doubtful(book, 2)
     assert mine.received(receipt("7"), 1) == []
