@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The words of `pasokh answer`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = HELP.partition("exit status")[0] + "It ends with Ctrl-C, or after --calls calls."
-    parser.add_argument("--at", default=AT, metavar="HOST:PORT", help=f"where it waits, by UDP (default {AT})")
+    parser.add_argument(
+        "--at", type=_place, default=AT, metavar="HOST:PORT", help=f"where it waits, by UDP (default {AT})"
+    )
     parser.add_argument("--extension", action="append", metavar="N", help="answer this one alone; may stand again")
     parser.add_argument("--allow", default=HERE, metavar="NETWORK", help=f"who may ring (default {HERE})")
     parser.add_argument("--keys", default=KEYS, help=f"what to do once it has answered, see below (default {KEYS})")
@@ -37,6 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hear", type=Path, metavar="OUT.wav", help="keep what is heard in the last call")
     parser.add_argument("--stay", type=float, default=3600.0, help="seconds to stay after the keys (default 3600)")
     parser.add_argument("--calls", type=int, default=0, metavar="N", help="end after so many calls (default: never)")
+
+
+def _place(text: str) -> str:
+    """HOST:PORT. Raises ArgumentTypeError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
+    return text
 
 
 async def run(options: argparse.Namespace) -> int:

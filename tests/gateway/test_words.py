@@ -30,3 +30,10 @@ def test_what_is_no_port_is_refused_by_its_option(words, told, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["demo", *words])
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["foo", "127.0.0.1:", ":5070", "127.0.0.1:99999"])
+def test_a_place_to_wait_at_that_is_none_is_refused_by_its_option(place, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["answer", "--at", place])
+    assert f"argument --at: '{place}' is not HOST:PORT" in capsys.readouterr().err
