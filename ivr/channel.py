@@ -334,8 +334,10 @@ class Phone:
                 if receipt is not None:
                     log.info("recording recovered", extra={"call": note.call, "ticket": receipt.ticket})
             await self._ledger.settle(house.door)
-            for call, began in self._live.values():
-                self._ledger.begin(ended.open_record(call.leg, began, call.walk.path))
+            for number, (call, began) in list(self._live.items()):
+                if number in self._live:
+                    self._ledger.begin(ended.open_record(call.leg, began, call.walk.path))
+                    await asyncio.sleep(0)  # a file each: whoever calls meanwhile is answered between them
             await asyncio.sleep(SWEEP)
 
     def _busy(self) -> frozenset[str]:

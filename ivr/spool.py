@@ -22,6 +22,7 @@ from core.text import persian
 from ivr.media import record
 
 LEAST = 2.0  # seconds; less is a slip, not a message
+HANDS = 8  # recordings in memory at once on their way to the store, however many callers hang up together
 LONE = 600.0  # seconds a note without a sound is kept: the sound of a call that just began is still to come
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Spool:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.hands = asyncio.Semaphore(HANDS)
         self.taken: Taken | None = None  #: told of each recording whose receipt is there, before its files go
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -114,8 +116,10 @@ async def hand_over(door: Door, spool: Spool, note: Note, say: Say, recovered: b
     if seconds is None or seconds < LEAST:
         spool.forget(note.ref)
         return None
-    data = await asyncio.to_thread(Path(path).read_bytes)
-    kept = await door.keep(data, "voice.wav")
+    async with spool.hands:
+        data = await asyncio.to_thread(Path(path).read_bytes)
+        kept = await door.keep(data, "voice.wav")
+        del data
     sound = replace(kept, name=f"voice-{note.step}.wav", type="audio/x-wav", seconds=seconds)
     receipt = await door.take(message(note, say, sound, recovered))
     if spool.taken is not None:

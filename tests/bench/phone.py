@@ -115,7 +115,8 @@ def _crowd(size: Size) -> list[Figure]:
     with line(crowd) as (up, over):
         before = resident(up["pid"])
         for n in range(count):
-            rounds.append(rung(up, crowd, seconds, KEYS, settle=size.of(3, 1)))
+            rounds.append(rung(up, crowd, seconds, KEYS, settle=size.of(6, 1)))  # the last one has time to speak
+            time.sleep(size.of(5, 0))  # and its message to be taken, before the next crowd calls
             say(f"phone: {crowd} calls, round {n + 1} of {count}")
     what = f"{crowd} menu calls at once, keys and recording on, one core"
     setup = statistics.median(told["setup_ms"]["p99"] for told in rounds)
