@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import random
 import secrets
 import signal
 import socket
@@ -25,6 +26,7 @@ from core.people import add_token, set_password
 from gateway import reload, supervise, wiring
 
 DRAIN = 3.0  # seconds calls in progress get at a stop
+FREE = (10_000, 20_000)  # below the ports that the system gives to whoever connects: what is free now stays so
 PATIENCE = 5.0  # seconds a port may still be held by a process that is ending
 TOKEN_MAY = ("tickets.read", "tickets.write", "contents")
 READY = 20.0  # seconds the made-up world may take to start
@@ -95,7 +97,7 @@ async def _port(name: str, wanted: int, kind: int) -> int:
             if kind == TCP:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", wanted))
+                probe.bind(("127.0.0.1", wanted or random.randrange(*FREE)))
                 return int(probe.getsockname()[1])
         if asyncio.get_running_loop().time() > ends:
             raise PortTaken(f"port {wanted} is taken: choose another with --{name} (0 = any free one)")

@@ -59,6 +59,8 @@ class Demo:
             [*words, *self.more], cwd=ROOT, stdout=subprocess.PIPE, stderr=self.log, text=True, env=dict(os.environ)
         )
         line = self._first_line(60)
+        if not line:
+            self.log.close()
         assert line, f"the demo did not start:\n{Path(self.log.name).read_text()[-4000:]}"
         self.facts = json.loads(line)
         hide(*(path.read_text().strip() for path in self._secrets()))
