@@ -140,6 +140,10 @@ class Book:
         found, self._found = self._found, []
         return found
 
+    def found_again(self, found: Sequence[Found]) -> None:
+        """These could not be told: whoever asks next gets them."""
+        self._found = [*found, *self._found]
+
     def accepted(self, ids: Sequence[str], number: str, now: int, key: int = 0) -> tuple[str, list[Report]]:
         """A text was accepted part by part: its ref, and what receipts that came before say of it."""
         known = [id_ for id_ in ids if id_]

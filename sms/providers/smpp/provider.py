@@ -59,6 +59,7 @@ class Smpp(Plain):
         self._ref = random.randrange(0x10000)
         self._sink: Sink | None = None
         self._book = Book(None, 0)
+        self._finding = asyncio.Lock()
         self._stopping = self._noted = self._pumping = False
         self._quiet = asyncio.Event()  # set when a part is answered or something has been kept
 
@@ -157,9 +158,15 @@ class Smpp(Plain):
     async def _tell(self, reports: Sequence[base.Report]) -> None:
         """What was found first, then what is reported of it. Raises Busy."""
         assert self._sink is not None
-        for each in self._book.take_found():
-            log.info("a text in doubt was sent after all", extra={"provider": self.name})
-            await self._sink.found(each.key, Accepted(each.ref, each.parts))
+        async with self._finding:  # whoever comes meanwhile acknowledges nothing before what it found is on disk
+            found = self._book.take_found()
+            try:
+                while found:
+                    await self._sink.found(found[0].key, Accepted(found[0].ref, found[0].parts))
+                    log.info("a text in doubt was sent after all", extra={"provider": self.name})
+                    found.pop(0)
+            finally:
+                self._book.found_again(found)
         for told in reports:
             await self._told(told)
 

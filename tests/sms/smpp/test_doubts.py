@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.channels import DeliveryState
+from core.errors import Busy
 from sms.providers.base import Accepted, Doubt, Report
 from sms.providers.smpp.book import Book, Found
 from sms.providers.smpp.report import Receipt
@@ -90,6 +91,33 @@ async def test_after_a_kill_the_receipts_of_what_was_in_flight_find_it(house: Bu
     if known is None:  # its receipt came to nobody before
         await until(lambda: here.desk.found_)
     assert again.remembered(KEY) == Accepted("1", 1)
+
+
+async def test_nothing_is_told_of_a_text_before_it_is_on_disk_that_it_was_sent(house: Build, monkeypatch):
+    """Two receipts in one turn of the loop: what both found lies with the first, and the second waits for it."""
+    here = await house()
+    provider = await here.provider()
+    book, gate, busy = provider._book, asyncio.Event(), [Busy(1)]
+
+    async def slow(key: int, accepted: Accepted) -> None:
+        await gate.wait()
+        if busy:
+            raise busy.pop()
+        here.desk.found_.append((key, accepted))
+
+    monkeypatch.setattr(here.desk, "found", slow)
+    for key in (KEY, KEY + 1):
+        book.tried(key, NUMBER, 1, 0)
+        book.doubted(key, [""], 0)
+    told = [book.received(receipt(id_, (KEY + n) & 0xFFFF), 1) for n, id_ in enumerate(("a7", "a8"))]
+    telling = [asyncio.ensure_future(provider._tell(each)) for each in told]
+    await asyncio.sleep(0)
+    assert here.desk.reports == []
+    gate.set()
+    first, second = await asyncio.gather(*telling, return_exceptions=True)
+    assert isinstance(first, Busy) and second is None
+    assert here.desk.found_ == [(KEY, Accepted("a7", 1)), (KEY + 1, Accepted("a8", 1))]
+    assert here.desk.reports == [Report("a8", DELIVERED)]
 
 
 async def test_the_reference_goes_only_to_who_knows_optional_parameters(house: Build, monkeypatch):
