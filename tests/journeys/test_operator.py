@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from tests.ivr.sip.kamailio import running
 from tests.ivr.site import texts
 from tests.journeys.phones import ear
 from tests.journeys.phones.baresip import Baresip
-from tests.journeys.phones.small import Small
+from tests.journeys.phones.small import Desk, Program, Small
 from tests.journeys.running import ROOT, Demo, Operator, Page, until
 from tests.journeys.test_phone import peer, played, the_new_one, tickets
 
@@ -45,48 +43,11 @@ def demo(tmp_path_factory):
     assert made.stop() == 0
 
 
-class Desk:
-    """`pasokh answer` at the demo's desk, as one operator's telephone."""
-
-    def __init__(self, demo: Demo, extension: str, say: Path, hear: Path) -> None:
-        self.lines: list[str] = []
-        words = ["--extension", extension, "--say", str(say), "--hear", str(hear), "--keys", "wait,1,wait,say"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "answer", "--at", desk(demo), "--calls", "1", *words],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
-            env={"PYTHONUNBUFFERED": "1", "PATH": "/usr/bin:/bin"},
-        )  # fmt: skip
-
-    def __enter__(self) -> Desk:
-        self.until("waiting at")
-        return self
-
-    def __exit__(self, *why: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait(10)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def until(self, words: str) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.strip())
-            if words in line:
-                return
-        raise AssertionError(f"never said {words!r}: {self.lines}")
-
-
-class Rung:
+class Rung(Program):
     """`pasokh answer` for every extension at the demo's desk; what it says is in `lines`."""
 
     def __init__(self, demo: Demo) -> None:
-        self.lines: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gateway", "answer", "--at", desk(demo)],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
-            env={"PYTHONUNBUFFERED": "1", "PATH": "/usr/bin:/bin"},
-        )  # fmt: skip
+        super().__init__("answer", "--at", desk(demo))
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -139,7 +100,7 @@ def test_an_operator_takes_a_citizens_call_at_a_telephone_of_the_demo(demo, tmp_
     heard = tmp_path / "operator.wav"
     with (
         Baresip(tmp_path / "citizen", "09120000021") as citizen,
-        Desk(demo, place["extension"], tmp_path / "reply.wav", heard) as handset,
+        Desk(desk(demo), place["extension"], "wait,1,wait,say", say=tmp_path / "reply.wav", hear=heard) as handset,
     ):
         asks(citizen, demo.facts["sip"])
         hears(citizen, ear.seconds(PLACE) + 3)  # the place, then music

@@ -1,4 +1,4 @@
-"""`pasokh call` as people use it: a program of its own, told by its words, watched by what it prints."""
+"""`pasokh call` and `pasokh answer` as people use them: programs of their own, watched by what they print."""
 
 from __future__ import annotations
 
@@ -6,26 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.journeys.running import ROOT
 
 
-class Small:
-    """A running `pasokh call`; `say` and `hear` are files. Leaving ends it."""
+class Program:
+    """A running `pasokh` with these words. Leaving ends it."""
 
-    def __init__(
-        self, uri: str, keys: str, *, say: Path | None = None, hear: Path | None = None, caller: str = "09120000000"
-    ) -> None:
-        words = [sys.executable, "-m", "gateway", "call", uri, "--keys", keys, "--caller", caller]
-        words += ["--say", str(say)] if say else []
-        words += ["--hear", str(hear)] if hear else []
+    def __init__(self, *words: str) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
-            words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
+            [sys.executable, "-m", "gateway", *words],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
             env={"PYTHONUNBUFFERED": "1", "PATH": "/usr/bin:/bin"},
         )  # fmt: skip
 
-    def __enter__(self) -> Small:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -49,3 +46,25 @@ class Small:
         assert self.process.stdout is not None
         self.lines += [line.strip() for line in self.process.stdout]
         return self.process.wait(10)
+
+
+class Small(Program):
+    """A telephone that calls; `say` and `hear` are files."""
+
+    def __init__(
+        self, uri: str, keys: str, *, say: Path | None = None, hear: Path | None = None, caller: str = "09120000000"
+    ) -> None:
+        files = [*(["--say", str(say)] if say else []), *(["--hear", str(hear)] if hear else [])]
+        super().__init__("call", uri, "--keys", keys, "--caller", caller, *files)
+
+
+class Desk(Program):
+    """A telephone that waits `at` HOST:PORT for one call to `extension`; entered, it is waiting."""
+
+    def __init__(self, at: str, extension: str, keys: str, *, say: Path, hear: Path) -> None:
+        files = ("--say", str(say), "--hear", str(hear))
+        super().__init__("answer", "--at", at, "--calls", "1", "--extension", extension, "--keys", keys, *files)
+
+    def __enter__(self) -> Self:
+        self.until("waiting at")
+        return self
